@@ -1,6 +1,6 @@
 /* The bytes of RFC 6455 section 5: frame header, masking, UTF-8 check, close codes.
  *
- * * Static inline C11 without Python.h, so that the parser and the transport share one copy that the
+ * Static inline C11 without Python.h, so that the parser and the transport share one copy that the
  * compiler inlines, and tests/c can run it alone under AddressSanitizer. Nothing here allocates, keeps
  * state or reads a byte outside the range it is given. No alignment is required anywhere: words are moved
  * by memcpy, which every compiler turns into one load or store.
@@ -39,10 +39,11 @@ typedef struct {
 
 /* Read a frame header from p[0..avail).
  *
- * * > 0: the header's length (2..14), *out is filled. 0: more bytes are wanted. What is known is filled in
- * already, so that a caller can refuse a bad frame early: opcode, fin and rsv from 1 byte on, masked and
- * header_len from 2 on (header_len is 0 before). < 0: WS_ERR_*; reported as soon as the length is complete
- * (its top bit as soon as that byte is there), so the answer does not depend on how the bytes were cut.
+ * > 0: the header's length (2..14), *out is filled.
+ *   0: more bytes are wanted. What is known is filled in already, so that a caller can refuse a bad frame
+ *      early: opcode, fin and rsv from 1 byte on, masked and header_len from 2 on (0 before).
+ * < 0: WS_ERR_*, as soon as the length is complete (its top bit as soon as that byte is there), so that
+ *      the answer does not depend on how the bytes were cut.
  */
 static inline int ws_header_parse(const uint8_t *p, size_t avail, ws_header_t *out)
 {
@@ -166,7 +167,7 @@ static inline uint32_t ws_mask_rotate(uint32_t mask, size_t phase)
 
 /* dst[i] = src[i] ^ mask byte (phase + i) % 4, for i in [0, n). dst is src, or does not overlap it.
  *
- * * The last block overlaps the one before it instead of going byte by byte. That is right in place too,
+ * The last block overlaps the one before it instead of going byte by byte. That is right in place too,
  * because the source of the last block is loaded before anything is stored. Blocks are multiples of four
  * bytes, so the mask of the last one is rotated by n alone.
  */
