@@ -3,6 +3,8 @@
 All else about the distribution stands in pyproject.toml. Environment:
     PICOWS_SANITIZE=1   AddressSanitizer + UndefinedBehaviorSanitizer, for `make sanitize`
     PICOWS_JOBS=N       processes that translate and compile; default: one per core, at most 8
+    PICOWS_SKIP_EXT=1   no extensions: the Makefile installs like this, then compiles in place
+    CFLAGS              an -O level in it wins over ours
 """
 
 import os
@@ -25,13 +27,16 @@ DIRECTIVES = {
     "overflowcheck": False,  # sizes are bounded by max_frame_size before arithmetic
     "always_allow_keywords": True,  # signatures are the documented ones, also with one argument
     "binding": True,  # inspect.signature, stubtest and functools see real functions
+    "embedsignature": True,  # help() tells the C types of arguments, which inspect.signature does not
+    "embedsignature.format": "python",
     "auto_pickle": False,  # a socket, a parser or a view of a buffer is not pickled; keeps stubtest quiet
     "autotestdict": False,  # no __test__ dict in the modules; keeps stubtest quiet
-    "freethreading_compatible": True,  # free-threaded CPython keeps the GIL off; a connection has one owner thread
+    "freethreading_compatible": True,  # free-threaded CPython keeps the GIL off; one thread owns a connection
 }
 
 SANITIZE = os.environ.get("PICOWS_SANITIZE", "") not in ("", "0")
-JOBS = int(os.environ.get("PICOWS_JOBS", 0)) or min(os.cpu_count() or 1, 8)
+SKIP_EXT = os.environ.get("PICOWS_SKIP_EXT", "") not in ("", "0")
+JOBS = int(os.environ.get("PICOWS_JOBS", "0")) or min(os.cpu_count() or 1, 8)
 
 
 def compile_args() -> list[str]:
@@ -44,7 +49,7 @@ def compile_args() -> list[str]:
         checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
         return [*common, *checks, "-O1", "-g", "-fno-omit-frame-pointer"]
     # No -march: a wheel runs on any machine of its platform.
-    return [*common, "-O3"]
+    return common if "-O" in os.environ.get("CFLAGS", "") else [*common, "-O3"]
 
 
 def link_args() -> list[str]:
@@ -88,7 +93,7 @@ if __name__ == "__main__":
         packages=packages(),
         package_dir={"connectors.configs": "configs"} if Path("configs/__init__.py").exists() else {},
         ext_modules=cythonize(
-            extensions(),
+            [] if SKIP_EXT else extensions(),
             compiler_directives=DIRECTIVES,
             nthreads=JOBS if JOBS > 1 else 0,
             force=is_stale(),
