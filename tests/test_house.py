@@ -70,7 +70,7 @@ TEXT = (
 def py_imports(text: str, module: str, is_package: bool) -> set[str]:
     """Dotted names that Python source imports, at run time; `from a import b` gives `a.b`."""
     found: set[str] = set()
-    pending: list[ast.AST] = [ast.parse(text)]
+    pending: list[ast.AST] = [ast.parse(text, filename=module)]
     while pending:
         node = pending.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
