@@ -81,7 +81,8 @@ test-c:  ## the C tests of wire.h under ASan and UBSan
 # The tests are copied next to the sanitized build, so that neither they nor the processes they start can
 # import the ordinary build from the source tree. The interpreter itself is not sanitized, hence LD_PRELOAD;
 # it never frees what lives as long as the process, hence no leak check. The small quarantine keeps the memory
-# tests meaningful. libstdc++: ASan wraps __cxa_throw, and has to find it at start.
+# tests meaningful. libstdc++: ASan wraps __cxa_throw, and has to find it at start. --capture=sys: a report goes
+# to file descriptor 2 of a process that dies, and pytest would take it along.
 sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build of the extensions
 	@echo "== sanitize: build into $(SAN)"
 	@rm -rf $(SAN)/tree && mkdir -p $(SAN)/tree
@@ -93,7 +94,7 @@ sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build o
 	    ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16:halt_on_error=1 \
 	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" \
-	    $(abspath $(PY)) -m pytest tests/picows $(PYTEST_ARGS)
+	    $(abspath $(PY)) -m pytest --capture=sys tests/picows $(PYTEST_ARGS)
 
 bench: build  ## run every tests/bench/bench_*.py
 	@test -n "$(BENCHES)" || echo "bench: there is no tests/bench/bench_*.py yet"
