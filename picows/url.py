@@ -16,6 +16,7 @@ DEFAULT_PORTS = {"ws": 80, "wss": 443}
 # stays as the caller wrote it, because a server may compare the path byte by byte.
 _QUOTE_SAFE = "".join(chr(c) for c in range(0x21, 0x7F))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::(.*))?", re.DOTALL)
 # Letters, digits and hyphens by RFC 1123, and the underscore that container networks use.
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _ZONE = re.compile(r"[A-Za-z0-9._~-]+")  # RFC 6874
@@ -79,17 +80,20 @@ def parse_url(url: str) -> WSParsedURL:
         url.encode()
         parts = urlsplit(url)
         username, password = parts.username, parts.password
-        hostname = parts.hostname
     except UnicodeEncodeError:
         raise WSInvalidURL(url, "it contains a lone surrogate, which has no UTF-8 form") from None
-    except ValueError as exc:  # brackets that do not match, characters that normalise to delimiters
-        raise WSInvalidURL(url, str(exc)) from None
+    except ValueError:  # urlsplit()'s own text may quote the password
+        raise WSInvalidURL(url, "unmatched brackets, or characters that Unicode makes delimiters") from None
 
     if parts.scheme not in DEFAULT_PORTS:
         raise WSInvalidURL(url, f"scheme must be ws or wss, got {parts.scheme!r}")
     if "#" in url:
         raise WSInvalidURL(url, "a WebSocket URL has no fragment; write '#' as %23")
-    if not hostname:
+    host_and_port = _HOST_AND_PORT.fullmatch(parts.netloc.rpartition("@")[2])
+    if host_and_port is None:
+        raise WSInvalidURL(url, "expected host or host:port after '//', an IPv6 address in brackets")
+    host, port = host_and_port.groups()
+    if not host:
         raise WSInvalidURL(url, "it names no host")
     if username is not None and ":" in unquote(username):
         raise WSInvalidURL(url, "a user name with ':' cannot be sent by basic authentication (RFC 7617)")
@@ -98,8 +102,8 @@ def parse_url(url: str) -> WSParsedURL:
         scheme=parts.scheme,
         is_secure=parts.scheme == "wss",
         netloc=parts.netloc,
-        host=_check_host(url, hostname, is_bracketed=parts.netloc.rpartition("@")[2].startswith("[")),
-        port=_check_port(url, parts.netloc, DEFAULT_PORTS[parts.scheme]),
+        host=_check_ipv6(url, host[1:-1]) if host.startswith("[") else _check_host(url, host),
+        port=_check_port(url, port) if port else DEFAULT_PORTS[parts.scheme],
         path=quote(parts.path, safe=_QUOTE_SAFE),
         query=quote(parts.query, safe=_QUOTE_SAFE),
         username=username,
@@ -107,30 +111,24 @@ def parse_url(url: str) -> WSParsedURL:
     )
 
 
-def _check_port(url: str, netloc: str, default: int) -> int:
+def _check_port(url: str, text: str) -> int:
     """The port as a number; digits only, because int() would take "+80", "8_0" and other scripts' digits."""
-    text = netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
-    if not text:
-        return default
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise WSInvalidURL(url, f"port must be a number from 1 to 65535, got {text!r}")
     return int(text)
 
 
-def _check_host(url: str, host: str, *, is_bracketed: bool) -> str:
-    """The host as the resolver and the Host header want it."""
-    if is_bracketed:
-        return _check_ipv6(url, host)
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode("ascii").lower()
-        except UnicodeError as exc:
-            raise WSInvalidURL(url, f"host {host!r} has no IDNA form: {exc}") from None
+def _check_host(url: str, host: str) -> str:
+    """A host name or IPv4 address as the resolver and the Host header want it."""
+    try:
+        name = host.lower() if host.isascii() else host.encode("idna").decode("ascii").lower()
+    except UnicodeError as exc:
+        raise WSInvalidURL(url, f"host {host!r} has no IDNA form: {exc}") from None
     # Empty and overlong labels make socket.getaddrinfo() raise UnicodeError, which nobody expects there.
-    labels = host.removesuffix(".").split(".")
-    if len(host) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+    labels = name.removesuffix(".").split(".")
+    if len(name) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
         raise WSInvalidURL(url, f"host {host!r} is neither a host name nor an address")
-    return host
+    return name
 
 
 def _check_ipv6(url: str, literal: str) -> str:
@@ -142,10 +140,10 @@ def _check_ipv6(url: str, literal: str) -> str:
     except ValueError:
         raise WSInvalidURL(url, f"[{literal}] is no IPv6 address") from None
     if not percent:
-        return address
+        return address.lower()
     if not _ZONE.fullmatch(zone):
         raise WSInvalidURL(url, f"[{literal}] has a malformed zone; write %25 and the interface's name")
-    return f"{address}%{zone}"
+    return f"{address.lower()}%{zone}"  # an interface's name keeps its case
 
 
 def host_header(url: WSParsedURL) -> str:
