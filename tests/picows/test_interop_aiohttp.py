@@ -34,9 +34,11 @@ HAIKU = "an old silent pond… — カエル — 🐸"
 async def their_client(port, is_secure, **options):
     options = {"max_msg_size": 0, "autoping": True} | options
     url = url_of(port, is_secure).replace("ws", "http", 1)
-    async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(url, ssl=client_context(is_secure) or True, **options) as client:
-            yield client
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, ssl=client_context(is_secure) or True, **options) as client,
+    ):
+        yield client
 
 
 @contextlib.asynccontextmanager
@@ -128,17 +130,19 @@ async def test_their_ping_is_answered_and_ours_too(is_secure):
 @on_each_loop
 async def test_their_heartbeat_keeps_the_connection(is_secure):
     factory = RecorderFactory()
-    async with our_server(factory, is_secure, enable_auto_pong=False) as port:
-        async with their_client(port, is_secure, heartbeat=0.05) as client:
-            receiving = asyncio.ensure_future(client.receive())
-            server = await factory.first()
-            for _ in range(3):
-                kind, payload, _ = await server.next()
-                assert kind == WSMsgType.PING
-                server.transport.send_pong(payload)
-            server.transport.send(WSMsgType.TEXT, "still here")
+    async with (
+        our_server(factory, is_secure, enable_auto_pong=False) as port,
+        their_client(port, is_secure, heartbeat=0.05) as client,
+    ):
+        receiving = asyncio.ensure_future(client.receive())
+        server = await factory.first()
+        for _ in range(3):
+            kind, payload, _ = await server.next()
+            assert kind == WSMsgType.PING
+            server.transport.send_pong(payload)
+        server.transport.send(WSMsgType.TEXT, "still here")
 
-            assert (await receiving).data == "still here"
+        assert (await receiving).data == "still here"
 
 
 @plain_and_tls
@@ -173,24 +177,25 @@ async def test_our_server_and_their_client_agree_on_a_subprotocol(is_secure):
         return picows.WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": "v1.feed"})
 
     factory = RecorderFactory(response=choose)
-    async with our_server(factory, is_secure) as port:
-        async with their_client(port, is_secure, protocols=["v2.feed", "v1.feed"]) as client:
-            assert client.protocol == "v1.feed"
+    async with (
+        our_server(factory, is_secure) as port,
+        their_client(port, is_secure, protocols=["v2.feed", "v1.feed"]) as client,
+    ):
+        assert client.protocol == "v1.feed"
 
 
 @plain_and_tls
 @on_each_loop
 async def test_a_plain_request_gets_our_servers_page(is_secure):
     page = picows.WSUpgradeResponse.create_ok_response(b"<p>hi", {"Content-Type": "text/html"})
-    async with our_server(lambda _: picows.WSUpgradeResponseWithListener(page, None), is_secure) as port:
-        url = url_of(port, is_secure).replace("ws", "http", 1)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(url, ssl=client_context(is_secure) or True) as answer:
-                assert (answer.status, answer.content_type, await answer.text()) == (
-                    200,
-                    "text/html",
-                    "<p>hi",
-                )
+    async with (
+        our_server(lambda _: picows.WSUpgradeResponseWithListener(page, None), is_secure) as port,
+        aiohttp.ClientSession() as session,
+        session.get(
+            url_of(port, is_secure).replace("ws", "http", 1), ssl=client_context(is_secure) or True
+        ) as answer,
+    ):
+        assert (answer.status, answer.content_type, await answer.text()) == (200, "text/html", "<p>hi")
 
 
 # ---------------------------------------------------------------- our client, their server

@@ -128,9 +128,11 @@ async def test_our_server_and_their_client_agree_on_a_subprotocol(is_secure):
         return picows.WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": "v1.feed"})
 
     factory = RecorderFactory(response=choose)
-    async with our_server(factory, is_secure) as port:
-        async with their_client(port, is_secure, subprotocols=["v2.feed", "v1.feed"]) as client:
-            assert client.subprotocol == "v1.feed"
+    async with (
+        our_server(factory, is_secure) as port,
+        their_client(port, is_secure, subprotocols=["v2.feed", "v1.feed"]) as client,
+    ):
+        assert client.subprotocol == "v1.feed"
 
 
 @plain_and_tls
