@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
 from collections.abc import Iterable
@@ -27,9 +28,11 @@ async def dial(
 ) -> socket.socket:
     """Connect to the first address of `host` that answers. The caller owns the non-blocking socket.
 
-    happy_eyeballs_delay: seconds after which the next address is tried beside the last; None: one after the other.
+    happy_eyeballs_delay: seconds after which the next address is tried beside the last; None: one after the
+    other.
     interleave:           how many addresses of the first family come before one of the other.
-    Raises OSError: the first address's error, with the others' as notes. socket.gaierror if there is no address.
+    Raises OSError: the first address's error, with the others' as notes. socket.gaierror if there is no
+    address.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
@@ -56,7 +59,8 @@ def interleaved(addresses: list[Address], first_count: int = 1) -> list[Address]
 
 
 async def _race(addresses: list[Address], local: Any, delay_s: float | None) -> socket.socket:
-    """Start the attempts one after the other, `delay_s` apart or as soon as one has failed; the first to connect wins."""
+    """Start the attempts one after the other, `delay_s` apart or as soon as one has failed; the first to
+    connect wins."""
     waiting = iter(addresses)
     running: dict[asyncio.Task[socket.socket], Address] = {}
     errors: list[OSError] = []
@@ -94,10 +98,8 @@ async def _give_up(running: Iterable[asyncio.Task[socket.socket]]) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:
-        try:
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             (await task).close()
-        except (OSError, asyncio.CancelledError):
-            pass
 
 
 async def _attempt(address: Address, local: Any) -> socket.socket:
