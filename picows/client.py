@@ -160,10 +160,7 @@ async def _connect(
     except BaseException:
         # Also where the upgrade is done and the caller is cancelled before it has got the connection.
         role.opened_future.cancel()
-        if connection.transport.underlying_transport is None:
-            sock.close()
-        else:
-            connection.abort()
+        connection.abort()
         raise
 
 
