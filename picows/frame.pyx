@@ -1,8 +1,11 @@
 """WSFrame and the enums of RFC 6455 section 5.2 and 7.4.
 
-A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames of a
-connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A memoryview that is
-kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB) until it is released, so
+A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames
+of a
+connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A memoryview
+that is
+kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB) until it is
+released, so
 copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
@@ -82,12 +85,14 @@ cdef class WSFrame:
     cpdef object get_payload_as_memoryview(self):
         """A read-only view of the payload, without a copy.
 
-        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes of payload.
+        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes of
+        payload.
         """
         return memoryview(self)
 
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO:
-        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it carries none. AssertionError on other frames."""
+        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it carries none. AssertionError on other
+        frames."""
         self._check_close()
         if self.payload_size < 2:
             return WSCloseCode.NO_INFO
@@ -111,7 +116,8 @@ cdef class WSFrame:
         self._check_open()
         if self.msg_type != WSMsgType.CLOSE:
             # AssertionError, because code written for picows 2 may expect it.
-            raise AssertionError(f"only CLOSE frames carry a close code and reason, this one is {self.msg_type!r}")
+            raise AssertionError(
+                f"only CLOSE frames carry a close code and reason, this one is {self.msg_type!r}")
         return 0
 
     def __str__(self):

@@ -26,7 +26,8 @@ class KeepAlive:
     """Dead-peer detection of one connection.
 
     strategy: PING_WHEN_IDLE pings after `idle_timeout_s` without any received byte; PING_PERIODICALLY every
-              `idle_timeout_s`. Either way a ping that is not answered within `reply_timeout_s` means the peer is gone.
+              `idle_timeout_s`. Either way a ping that is not answered within `reply_timeout_s` means the
+              peer is gone.
               Other data does not count as the answer.
     Times are seconds of one monotonic clock.
     """
@@ -59,7 +60,9 @@ class KeepAlive:
         if not self._is_periodic:
             self._next_ping_s = last_received_s + self._idle_timeout_s
         if now_s < self._next_ping_s:
-            wake_s = self._next_ping_s if self._deadline_s is None else min(self._next_ping_s, self._deadline_s)
+            wake_s = (
+                self._next_ping_s if self._deadline_s is None else min(self._next_ping_s, self._deadline_s)
+            )
             return Decision(Action.WAIT, wake_s - now_s)
         self._deadline_s = now_s + self._reply_timeout_s
         # A ping that was late does not make the next one late too, nor do missed ones pile up.

@@ -11,7 +11,8 @@ cdef class FrameParser:
     """RFC 6455 sections 5, 7.4 and 8.1. Knows no socket, clock, log or listener."""
     cdef:
         readonly bint is_failed          # terminal: no frame comes out any more
-        readonly Py_ssize_t need         # bytes from window.start on that the next frame takes in all, as far as known
+        # bytes from window.start on that the next frame takes in all, as far as known
+        readonly Py_ssize_t need
 
         # What the connection is
         bint _is_strict

@@ -1,6 +1,7 @@
 """FrameParser: bytes in, frames out; every rule of RFC 6455 about received frames in one place.
 
-Frames come out one at a time. A frame in front of a bad one is handed out first, so that it can be answered; the error
+Frames come out one at a time. A frame in front of a bad one is handed out first, so that it can be answered;
+the error
 is raised by the call after it. From then on the parser is failed for good.
 """
 
@@ -59,7 +60,8 @@ cdef class FrameParser:
             self._own_window.settle(self.need)
 
     def next_frame(self):
-        """The next frame as (msg_type, payload, fin, (rsv1, rsv2, rsv3), last_in_buffer), or None: more bytes wanted.
+        """The next frame as (msg_type, payload, fin, (rsv1, rsv2, rsv3), last_in_buffer), or None: more
+        bytes wanted.
 
         Raises WSProtocolError, once; from then on None is the answer.
         """
@@ -77,7 +79,9 @@ cdef class FrameParser:
     @property
     def buffered_size(self):
         """Bytes given to `feed` and not yet handed out, as allocated in memory."""
-        return self._own_window.block.cap if self._own_window is not None and self._own_window.block is not NULL else 0
+        if self._own_window is None or self._own_window.block is NULL:
+            return 0
+        return self._own_window.block.cap
 
     cdef int next(self, Window window, WSFrame frame) except -1:
         """Take one frame out of the window. 1: `frame` is filled; 0: more bytes are wanted.
@@ -148,7 +152,8 @@ cdef class FrameParser:
         return 0
 
     cdef object _judge(self, const uint8_t* start, Py_ssize_t avail, int size):
-        """The WSProtocolError that this header is, or None. As early as possible: a header may be incomplete."""
+        """The WSProtocolError that this header is, or None. As early as possible: a header may be
+        incomplete."""
         cdef ws_header_t* header = &self._header
         cdef object error = self._judge_early(avail)
         if error is not None:
@@ -207,7 +212,8 @@ cdef class FrameParser:
         if not (self._allowed_rsv and header.rsv1):
             self._utf8_state = ws_utf8_feed(self._utf8_state, payload, size)
             if self._utf8_state == WS_UTF8_REJECT or (header.fin and self._utf8_state != WS_UTF8_ACCEPT):
-                self._fail(WSProtocolError(WSCloseCode.INVALID_TEXT, "8.1: received a text message that is not UTF-8"))
+                self._fail(WSProtocolError(
+                    WSCloseCode.INVALID_TEXT, "8.1: received a text message that is not UTF-8"))
         self._opcode = 0 if header.fin else 1
         return 0
 
@@ -221,7 +227,7 @@ cdef class FrameParser:
                 self._fail(_violation(f"7.4: received a CLOSE frame with code {code}"))
             if ws_utf8_feed(WS_UTF8_ACCEPT, payload + 2, size - 2) != WS_UTF8_ACCEPT:
                 self._fail(WSProtocolError(
-                    WSCloseCode.INVALID_TEXT, "5.5.1: received a CLOSE frame with a reason that is not UTF-8"))
+                    WSCloseCode.INVALID_TEXT, "5.5.1: the reason of a received CLOSE frame is not UTF-8"))
         self._is_closed = self._is_strict
         return 0
 

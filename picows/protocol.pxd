@@ -13,7 +13,8 @@ cdef class Connection(StreamOwner):
         readonly object options          # ConnectionOptions
         readonly object loop
         Stream _stream
-        object _role                     # ClientRole or ServerRole: what differs before the connection is open
+        # ClientRole or ServerRole: what differs before the connection is open
+        object _role
         object _logger
 
         # Once open

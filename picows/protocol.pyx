@@ -1,12 +1,12 @@
 """Connection: ties the stream, the handshake, the parser, the keep-alive and the listener of one connection.
 
-From recv to the listener's method it is one synchronous call chain: the stream has read into the window and calls
+From recv to the listener's method it is one synchronous call chain: the stream has read into the window and
+calls
 `on_received`, which parses and calls the listener. Every failure goes through `_fail`.
 """
 
 import time
 
-import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from .errors import WSProtocolError
@@ -63,7 +63,8 @@ cdef class Connection(StreamOwner):
         """Close at once, without a word."""
         self.transport.is_mute = True
         self.transport.is_delivering = False
-        self._stream.close_now(False)
+        if self._stream is not None:
+            self._stream.close_now(False)
 
     # ------------------------------------------------------------------ before the connection is open
 
@@ -96,7 +97,8 @@ cdef class Connection(StreamOwner):
         """The server's answer to a request that it does not upgrade."""
         cdef bytes answer = refused.answer
         if refused.__cause__ is not None:
-            self._logger.error("upgrade refused with %d: %s", refused.status, refused.reason, exc_info=refused.__cause__)
+            self._logger.error(
+                "upgrade refused with %d: %s", refused.status, refused.reason, exc_info=refused.__cause__)
         else:
             self._logger.info("upgrade refused with %d: %s", refused.status, refused.reason)
         self.transport.is_mute = True
@@ -150,7 +152,8 @@ cdef class Connection(StreamOwner):
         return self._deliver()
 
     cdef int _deliver(self) except -1:
-        """Hand out all whole frames in the window. An exception leaves by `_on_exception`, which says whether to go on."""
+        """Hand out all whole frames in the window. An exception leaves by `_on_exception`, which says
+        whether to go on."""
         while True:
             try:
                 self._deliver_frames()
@@ -159,7 +162,8 @@ cdef class Connection(StreamOwner):
                 self._frame = self._release(self._frame)
                 self._on_exception(exc)
             except BaseException as exc:
-                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep, but the connection is unusable.
+                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep, but the connection is
+                # unusable.
                 self._frame = self._release(self._frame)
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
                 self.window.clear()
@@ -249,7 +253,8 @@ cdef class Connection(StreamOwner):
         if isinstance(error, WSProtocolError):
             self._logger.info("closing with %d: %s", code, error)
         elif self.transport.is_client_side:
-            self._logger.info("closing with %d: %s: %s (wait_disconnected raises it)", code, type(error).__name__, error)
+            self._logger.info(
+                "closing with %d: %s: %s (wait_disconnected raises it)", code, type(error).__name__, error)
         else:
             self._logger.error("closing with %d: exception in a listener", code, exc_info=error)
         return self.transport.close_with(code, reason)

@@ -1,6 +1,7 @@
 """LoopStream: the event loop's own transport as a stream.
 
-One copy and a few Python calls per read dearer than TcpStream; it is what runs where the loop offers no readiness
+One copy and a few Python calls per read dearer than TcpStream; it is what runs where the loop offers no
+readiness
 callbacks (Windows' proactor loop). TLS is the loop's as well.
 """
 
@@ -10,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 
 from ..buffer cimport Window
 from .base cimport Stream, StreamOwner
-from .loopio cimport LoopIO, loop_io
+from .loopio cimport loop_io
 
 
 class LoopProtocol:
@@ -105,7 +106,8 @@ cdef class LoopStream(Stream):
 
     # ------------------------------------------------------------------ writing and closing
 
-    cdef int write(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1:
+    cdef int write(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1:
         if self._is_closing or self._is_lost or self._transport is None:
             return 0
         self._transport.write(PyBytes_FromStringAndSize(head, head_size))

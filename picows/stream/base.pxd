@@ -11,7 +11,8 @@ cdef class StreamOwner:
     cdef int on_open(self) except -1                      # connected and, with TLS, secured
     cdef int on_received(self) except -1                  # bytes were committed to the window
     cdef int on_eof(self) except -1                       # the peer has ended its side
-    cdef int on_lost(self, object error) except -1        # closed; error is None after a clean end. Told once.
+    # closed; error is None after a clean end. Told once.
+    cdef int on_lost(self, object error) except -1
     cdef int on_pause_writing(self) except -1
     cdef int on_resume_writing(self) except -1
     cdef int on_drained(self) except -1                   # everything queued has been given to the kernel
@@ -30,7 +31,8 @@ cdef class Stream(EventTarget):
         double close_timeout_s
 
     # Queue or send head then body, at once where the kernel takes it. Never blocks, never raises I/O errors.
-    cdef int write(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1
+    cdef int write(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1
     cdef Py_ssize_t queued(self) noexcept
     cdef int start(self) except -1
     cdef int close_now(self, bint graceful) except -1
