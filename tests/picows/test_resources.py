@@ -1,8 +1,8 @@
 """Descriptors, tasks and memory: where they were, whatever the peers do.
 
-Memory is the resident set of this process and the number of objects that the garbage collector knows, so each
-test first does the same on a smaller scale: allocators and caches fill up once. What is left is noise of 4 MiB
-at most; one receive window a round, or the state of one TLS connection, would be ten times that.
+Memory is the resident set of this process and the number of objects that the garbage collector knows, so
+each test first does the same on a smaller scale: allocators and caches fill up once. What is left is noise of
+4 MiB at most; one receive window a round, or the state of one TLS connection, would be ten times that.
 """
 
 import asyncio
@@ -220,7 +220,7 @@ async def test_connects_cancelled_at_any_step_leave_nothing():
 @plain_and_tls
 @on_each_loop
 async def test_connections_opened_and_closed_leave_nothing(is_secure):
-    rounds = 1000 if is_secure else 2000  # a TLS handshake takes 5 ms of a processor
+    rounds = 600 if is_secure else 2000  # a TLS handshake takes 5 ms of a processor
     context = client_context(is_secure)
 
     async with our_server(lambda request: Echo(), is_secure, logger_name="quiet") as port:
