@@ -26,9 +26,11 @@ async def dial(
 ) -> socket.socket:
     """Connect to the first address of `host` that answers. The caller owns the non-blocking socket.
 
-    happy_eyeballs_delay: seconds after which the next address is tried beside the last; None: one after the other.
+    happy_eyeballs_delay: seconds after which the next address is tried beside the last; None: one after the
+        other.
     interleave:           how many addresses of the first family come before one of the other.
-    Raises OSError: the first address's error, with the others' as notes. socket.gaierror if there is no address.
+    Raises OSError: the first address's error, with the others' as notes. socket.gaierror if there is no
+        address.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
