@@ -23,10 +23,10 @@ cdef extern from *:
     """
     #include <structmember.h>
 
-    static PyMemberDef ws_msg_type_member = {"msg_type", T_OBJECT_EX, 0, READONLY, "Its WSMsgType."};
+    static PyMemberDef ws_msg_type_member = {"msg_type", T_OBJECT_EX, 0, READONLY, "A WSMsgType."};
 
-    /* Cython looks up the enum member by name at each read, a thousand instructions. A slot that holds the member
-     * is read in a few, and the interpreter specialises the load. */
+    /* Cython looks up the enum member by name at each read, a thousand instructions. A slot that holds the
+     * member is read in a few, and the interpreter specialises the load. */
     static int ws_install_msg_type(PyObject *type, Py_ssize_t offset)
     {
         PyObject *descriptor;
