@@ -35,8 +35,8 @@ DIRECTIVES = {
 }
 
 MACROS = [
-    # With them, calling an overridable method of a Python subclass turns the instance's inline attributes into a
-    # dict for good (CPython 3.11), and every attribute access of the user's callbacks is slower from then on.
+    # With them, a call of an overridable method of a Python subclass turns the instance's inline attributes
+    # into a dict for good (CPython 3.11), and the user's callbacks are slower from then on.
     ("CYTHON_USE_DICT_VERSIONS", "0"),
 ]
 

@@ -152,7 +152,7 @@ cdef class Callbacks:
 
 
 cdef tuple _find_override(WSListener listener, str name, int slot):
-    """What Python would call, and whether it wants self in front: a plain function does. (None, False): vtable.
+    """What Python would call, and whether it wants self in front: a plain function does. (None, False): C.
 
     The instance's __dict__ is not asked for: that would turn its inline attributes into a dict for good.
     """
