@@ -306,6 +306,7 @@ cdef class Connection(StreamOwner):
         return 0
 
     cdef int on_resume_writing(self) except -1:
+        self.transport.send_late_pong()
         if self.is_open:
             self._tell_writing("resume_writing")
         return 0
@@ -322,9 +323,6 @@ cdef class Connection(StreamOwner):
             getattr(self._listener, name)()
         except Exception as exc:
             self._logger.error("exception in %s, the connection stays open", name, exc_info=exc)
-
-    cdef int on_drained(self) except -1:
-        return self.transport.send_late_pong()
 
     # ------------------------------------------------------------------ keep-alive
 

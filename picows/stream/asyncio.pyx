@@ -101,8 +101,6 @@ cdef class LoopStream(Stream):
         self._is_write_paused = False
         if not self._is_closing:
             self._owner.on_resume_writing()
-            if self._transport.get_write_buffer_size() == 0:
-                self._owner.on_drained()
 
     # ------------------------------------------------------------------ writing and closing
 

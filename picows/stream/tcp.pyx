@@ -200,8 +200,6 @@ cdef class TcpStream(Stream):
                 return self._lose(self._error)
         if self._is_write_paused and not self._is_closing:
             self._watermark()
-        if self._backlog.size == 0 and not self._is_closing:
-            self._owner.on_drained()
         return 0
 
     cdef Py_ssize_t queued(self) noexcept:
