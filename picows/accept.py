@@ -9,9 +9,6 @@ from collections.abc import Callable
 
 from picows.options import Logger
 
-# The kernel refuses for want of something; the connection stays in the backlog. Asking again at once would
-# spin.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 # The client is gone, or a network error of that one connection (accept(2)): on to the next.
 _CLIENT_GONE = {
     errno.ECONNABORTED,
@@ -70,12 +67,10 @@ class Acceptor:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
-                if exc.errno in _EXHAUSTED:
-                    self._pause(exc)
-                    return
                 if exc.errno in _CLIENT_GONE:
                     continue
-                raise
+                self._pause(exc)
+                return
             self._is_exhausted = False
             client.setblocking(False)
             try:

@@ -156,14 +156,12 @@ async def _connect(
     connection = Connection(asyncio.get_running_loop(), role, options)
     try:
         await attach_client(connection, sock, dialing.tls_for(url), dialing.server_hostname or url.host)
-    except BaseException:
-        sock.close()
-        raise
-    try:
         return await role.opened_future
-    finally:
-        if not role.is_taken:
-            connection.abort()
+    except BaseException:
+        # Also where the upgrade is done and the caller is cancelled before it has got the connection.
+        role.opened_future.cancel()
+        connection.abort()
+        raise
 
 
 class ClientRole:
@@ -187,12 +185,6 @@ class ClientRole:
         self.opened_future: asyncio.Future[tuple[WSTransport, WSListener]] = (
             asyncio.get_running_loop().create_future()
         )
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether the connection was handed to the caller of ws_connect."""
-        future = self.opened_future
-        return future.done() and not future.cancelled() and future.exception() is None
 
     def begin(self) -> bytes:
         return self._request

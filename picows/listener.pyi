@@ -2,9 +2,12 @@
 
 from typing import final
 
+from typing_extensions import disjoint_base
+
 from picows.frame import WSFrame
 from picows.transport import WSTransport
 
+@disjoint_base
 class WSListener:
     def on_ws_connected(self, transport: WSTransport) -> None: ...
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None: ...

@@ -3,10 +3,13 @@
 import asyncio
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from picows.options import ConnectionOptions
 from picows.stream.base import Stream, StreamOwner
 from picows.transport import WSTransport
 
+@disjoint_base
 class Connection(StreamOwner):
     def __new__(
         cls, loop: asyncio.AbstractEventLoop, role: Any, options: ConnectionOptions

@@ -63,7 +63,8 @@ cdef class Connection(StreamOwner):
         """Close at once, without a word."""
         self.transport.is_mute = True
         self.transport.is_delivering = False
-        self._stream.close_now(False)
+        if self._stream is not None:
+            self._stream.close_now(False)
 
     # ------------------------------------------------------------------ before the connection is open
 

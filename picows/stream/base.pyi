@@ -3,10 +3,14 @@
 import asyncio
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from picows.stream.poller import EventTarget
 
+@disjoint_base
 class StreamOwner: ...
 
+@disjoint_base
 class Stream(EventTarget):
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...

@@ -6,6 +6,8 @@ from typing import Final, final
 from picows.stream.poller import Poller
 
 STREAMS: Final[str]
+HAS_EPOLL: Final[bool]
+__pyx_capi__: Final[dict[str, object]]
 
 @final
 class LoopIO:

@@ -3,10 +3,14 @@
 import asyncio
 from typing import Final, final
 
+from typing_extensions import disjoint_base
+
 HAS_EPOLL: Final[bool]
 
+@disjoint_base
 class EventTarget: ...
 
+@disjoint_base
 class Poller:
     @property
     def count(self) -> int: ...

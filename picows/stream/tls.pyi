@@ -3,9 +3,12 @@
 import socket
 import ssl
 
+from typing_extensions import disjoint_base
+
 from picows.stream.base import StreamOwner
 from picows.stream.tcp import TcpStream
 
+@disjoint_base
 class TlsStream(TcpStream):
     def __new__(
         cls,
