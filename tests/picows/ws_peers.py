@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import fcntl
 import hashlib
 import os
 import socket
 import ssl
 import struct
+import termios
 
 from .ws_frames import CLOSE, decode, encode
 
@@ -104,6 +106,12 @@ class RawPeer:
         while (frame := await self.recv_frame()) is not None and frame.opcode != CLOSE:
             pass
         return frame
+
+    async def until_taken(self):
+        """Wait until the other side's kernel has acknowledged all that was sent (Linux: SIOCOUTQ)."""
+        async with asyncio.timeout(WAIT_S):
+            while struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0]:
+                await asyncio.sleep(0.001)
 
     def end_sending(self):
         """Half-close: our side has ended, we still read. TCP only, TLS gets no close_notify."""
