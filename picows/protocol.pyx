@@ -89,6 +89,10 @@ cdef class Connection(StreamOwner):
             self._role.failed(exc)
             self.abort()
             return 0
+        except BaseException as exc:
+            self._role.failed(exc)
+            self.abort()
+            raise
         if upgraded is not None:
             self._open(upgraded)
         return 0
@@ -124,8 +128,10 @@ cdef class Connection(StreamOwner):
             self._stream.write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer), NULL, 0)
         self.is_open = True
         self._start_keepalive()
-        self._connected()
-        self._role.opened(self.transport, self._listener)
+        try:
+            self._connected()
+        finally:
+            self._role.opened(self.transport, self._listener)
         if rest and self.transport.is_delivering:
             self.window.push(PyBytes_AS_STRING(rest), PyBytes_GET_SIZE(rest))
             self._deliver()
@@ -140,6 +146,9 @@ cdef class Connection(StreamOwner):
             self._fail(exc, exc.code, exc.message)
         except Exception as exc:
             self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
+        except BaseException as exc:
+            self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
+            raise
         return 0
 
     # ------------------------------------------------------------------ received bytes
@@ -278,19 +287,25 @@ cdef class Connection(StreamOwner):
             self._timer = None
         self.transport.end(error)
         self.window.clear()
+        try:
+            self._tell_lost(error)
+        finally:
+            # Also where a listener raises what is no Exception: nobody may wait for ever.
+            self.transport.release_waiters()
+            self._role.lost(self)
+            # The listener usually refers to the transport: let neither wait for the garbage collector.
+            self._callbacks = None
+            self._listener = None
+            self.transport.ping_sender = None
+        return 0
+
+    def _tell_lost(self, error):
         if not self.is_open:
             self._role.failed(error if error is not None else self._role.end())
-        else:
-            if self.transport.is_debug:
-                self._logger.log(PICOWS_DEBUG_LL, "disconnected, %s", error)
-            self._disconnected()
-        self.transport.release_waiters()
-        self._role.lost(self)
-        # The listener usually refers to the transport: let neither wait for the garbage collector.
-        self._callbacks = None
-        self._listener = None
-        self.transport.ping_sender = None
-        return 0
+            return
+        if self.transport.is_debug:
+            self._logger.log(PICOWS_DEBUG_LL, "disconnected, %s", error)
+        self._disconnected()
 
     def _disconnected(self):
         try:
