@@ -56,6 +56,8 @@ cdef class LoopStream(Stream):
         return 0
 
     def _begin(self):
+        if self._is_lost:
+            return      # the peer hung up right after TLS was done
         if self._transport is None:
             raise RuntimeError("a LoopStream starts after its transport was made")
         self._tell_open()
