@@ -178,6 +178,9 @@ cdef class EpollPoller(Poller):
                 self._loop.call_exception_handler(
                     {"message": f"unhandled exception in {type(target).__name__}", "exception": exc})
                 target.on_broken()
+            except BaseException:
+                target.on_broken()      # KeyboardInterrupt, SystemExit, CancelledError are the loop's
+                raise
 
     cdef int _reserve(self, int fd) except -1:
         cdef uint32_t* grown
@@ -256,6 +259,6 @@ cdef class LoopPoller(Poller):
             return
         try:
             target.on_ready(readable, writable)
-        except Exception:
+        except BaseException:
             target.on_broken()
             raise
