@@ -58,7 +58,9 @@ class Security:
         return self.server is not None
 
     def url(self, port, path="/"):
-        return f"{'wss' if self.is_tls else 'ws'}://{'localhost' if self.is_tls else '127.0.0.1'}:{port}{path}"
+        return (
+            f"{'wss' if self.is_tls else 'ws'}://{'localhost' if self.is_tls else '127.0.0.1'}:{port}{path}"
+        )
 
 
 PLAIN = Security(None, None)

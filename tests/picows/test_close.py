@@ -245,7 +245,7 @@ async def test_a_paused_connection_whose_peer_has_gone_leaves_the_loop_idle(open
     end.peer.reset()
     started = time.process_time()
 
-    await asyncio.sleep(0.3)    # idle time is what is measured
+    await asyncio.sleep(0.3)  # idle time is what is measured
 
     assert time.process_time() - started < 0.15
 
