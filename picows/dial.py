@@ -28,9 +28,8 @@ async def dial(
 
     happy_eyeballs_delay: seconds after which the next address is tried beside the last; None: one after the
         other.
-    interleave:           how many addresses of the first family come before one of the other.
-    Raises OSError: the first address's error, with the others' as notes. socket.gaierror if there is no
-        address.
+    interleave: how many addresses of the first family come before one of the other.
+    Raises OSError: the first address's error, with the others' as notes; socket.gaierror if there is none.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(

@@ -203,13 +203,19 @@ cdef class WSTransport:
         cdef size_t head = ws_header_write(out, byte0, 1, mask, size)
         cdef Py_ssize_t done = 0
         cdef Py_ssize_t step
-        while done < size:
-            step = min(size - done, SCRATCH_SIZE)
-            ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
-            self.underlying_transport.write(<const char*>out, head + step, NULL, 0)
-            head = 0
-            done += step
-        return 0
+        cdef Stream stream = self.underlying_transport
+        # A listener that sends from pause_writing must not get its frame into the middle of this one.
+        stream.holds_pause = True
+        try:
+            while done < size:
+                step = min(size - done, SCRATCH_SIZE)
+                ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
+                stream.write(<const char*>out, head + step, NULL, 0)
+                head = 0
+                done += step
+        finally:
+            stream.holds_pause = False
+        return stream._watermark()
 
     cdef int _send_in_place(self, uint8_t byte0, char* data, Py_ssize_t size) except -1:
         """Frame with the header written in front of `data`, masked where it lies."""
@@ -276,10 +282,14 @@ cdef class WSTransport:
         return results
 
     cdef int answer_ping(self, const char* payload, Py_ssize_t size) except -1:
-        """The automatic PONG. While the peer reads nothing only the latest is kept: RFC 6455 5.5.3."""
+        """The automatic PONG. Above the high-water mark only the latest is kept: RFC 6455 5.5.3.
+
+        Below it a PONG is queued like any frame: a queue that a busy sender never lets run empty must not
+        keep the peer waiting until it takes us for dead.
+        """
         if self.is_mute:
             return 0
-        if self.underlying_transport.queued() > 0:
+        if self.underlying_transport._is_write_paused:
             self._late_pong = payload[:size]
             return 0
         return self._send_bytes(0x8a, payload, size)

@@ -15,7 +15,6 @@ cdef class StreamOwner:
     cdef int on_lost(self, object error) except -1
     cdef int on_pause_writing(self) except -1
     cdef int on_resume_writing(self) except -1
-    cdef int on_drained(self) except -1                   # everything queued has been given to the kernel
 
 
 cdef class Stream(EventTarget):
@@ -26,6 +25,7 @@ cdef class Stream(EventTarget):
         Py_ssize_t _high
         Py_ssize_t _low
         bint _is_write_paused
+        bint holds_pause         # a frame is being written in pieces: pause_writing waits
         bint _is_closing         # close() or abort() was called, or writing has failed
         bint _is_lost            # on_lost is told or about to be
         double close_timeout_s
