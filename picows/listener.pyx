@@ -1,3 +1,5 @@
+# cython: binding=False, embedsignature.format=clinic
+# Not binding: methods check their self then. WSFrame.get_payload_as_bytes(5) crashed, WSTransport.send(1, b"") nearly.
 """WSListener, the callback contract, and the lookup of callbacks once per connection.
 
 A callback of a Cython subclass is called through the vtable, a C call. One of a Python subclass is found
@@ -122,13 +124,9 @@ ws_listener_install(WSListener, WSListener.__new__(WSListener))
 cdef class Callbacks:
     def __cinit__(self, WSListener listener not None):
         self.listener = listener
-        self._on_frame_wants_self = False
-        self._on_frame = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
-        if self._on_frame is not None and isinstance(self._on_frame, FunctionType):
-            self._on_frame_wants_self = "on_ws_frame" not in getattr(listener, "__dict__", ())
-        self._is_pong = _find_override(listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
-        is_own = "is_user_specific_pong" in getattr(listener, "__dict__", ())
-        if isinstance(self._is_pong, FunctionType) and not is_own:
+        self._on_frame, self._on_frame_wants_self = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
+        self._is_pong, wants_self = _find_override(listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
+        if wants_self:
             self._is_pong = listener.is_user_specific_pong
 
     cdef int frame(self, WSTransport transport, WSFrame frame) except -1:
@@ -154,27 +152,28 @@ cdef class Callbacks:
         return self._is_pong(frame)
 
 
-cdef object _find_override(WSListener listener, str name, int slot):
-    """None: the vtable has it. Else what Python would call: a plain function without its self, or a bound
-    callable."""
+cdef tuple _find_override(WSListener listener, str name, int slot):
+    """What Python would call, and whether it is a plain function that wants its self first.
+    None: the vtable has it."""
     if name in getattr(listener, "__dict__", ()):
-        return listener.__dict__[name]
+        return listener.__dict__[name], False
     for owner in type(listener).__mro__:
         if name not in owner.__dict__:
             continue
         if owner is WSListener:
-            return None
+            return None, False
         found = owner.__dict__[name]
         if isinstance(found, FunctionType):
-            return found
+            return found, True
         if not ws_is_heap_type(owner) and ws_vtable(listener)[slot] != (<void**>ws_listener_vtable)[slot]:
-            return None
-        return getattr(listener, name)
-    return None
+            return None, False
+        return getattr(listener, name), False   # staticmethod, property, Mock ...: as the descriptor says
+    return None, False
 
 
 def has_override(WSListener listener not None, str name not None):
     """Whether a subclass, or the instance, defines `name` anew."""
     if name in getattr(listener, "__dict__", ()):
         return True
-    return next(owner for owner in type(listener).__mro__ if name in owner.__dict__) is not WSListener
+    return any(
+        name in owner.__dict__ for owner in type(listener).__mro__ if owner is not WSListener and owner is not object)
