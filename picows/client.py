@@ -159,7 +159,8 @@ async def _connect(
         return await role.opened_future
     except BaseException:
         # Also where the upgrade is done and the caller is cancelled before it has got the connection.
-        role.opened_future.cancel()
+        if not role.opened_future.cancel() and not role.opened_future.cancelled():
+            role.opened_future.exception()  # seen: or the loop complains that nobody has asked for it
         connection.abort()
         raise
 
@@ -199,7 +200,7 @@ class ClientRole:
     def end(self) -> WSHandshakeError:
         return self.upgrade.end()
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         if not self.opened_future.done():
             self.opened_future.set_exception(error)
 

@@ -125,7 +125,8 @@ cdef class Callbacks:
     def __cinit__(self, WSListener listener not None):
         self.listener = listener
         self._on_frame, self._on_frame_wants_self = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
-        self._is_pong, wants_self = _find_override(listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
+        self._is_pong, wants_self = _find_override(
+            listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
         if wants_self:
             self._is_pong = listener.is_user_specific_pong
 
@@ -153,27 +154,24 @@ cdef class Callbacks:
 
 
 cdef tuple _find_override(WSListener listener, str name, int slot):
-    """What Python would call, and whether it is a plain function that wants its self first.
-    None: the vtable has it."""
-    if name in getattr(listener, "__dict__", ()):
-        return listener.__dict__[name], False
-    for owner in type(listener).__mro__:
-        if name not in owner.__dict__:
-            continue
-        if owner is WSListener:
-            return None, False
-        found = owner.__dict__[name]
-        if isinstance(found, FunctionType):
-            return found, True
-        if not ws_is_heap_type(owner) and ws_vtable(listener)[slot] != (<void**>ws_listener_vtable)[slot]:
-            return None, False
-        return getattr(listener, name), False   # staticmethod, property, Mock ...: as the descriptor says
-    return None, False
+    """What Python would call, and whether it wants self in front: a plain function does. (None, False): C.
+
+    The instance's __dict__ is not asked for: that would turn its inline attributes into a dict for good.
+    """
+    owner = next(owner for owner in type(listener).__mro__ if name in owner.__dict__)
+    found = owner.__dict__[name]
+    bound = getattr(listener, name)
+    if not hasattr(found, "__get__") or bound != found.__get__(listener, type(listener)):
+        return bound, False      # an attribute of the instance, or a callable object
+    if owner is WSListener:
+        return None, False
+    if isinstance(found, FunctionType):
+        return found, True
+    if not ws_is_heap_type(owner) and ws_vtable(listener)[slot] != (<void**>ws_listener_vtable)[slot]:
+        return None, False
+    return bound, False
 
 
 def has_override(WSListener listener not None, str name not None):
     """Whether a subclass, or the instance, defines `name` anew."""
-    if name in getattr(listener, "__dict__", ()):
-        return True
-    return any(
-        name in owner.__dict__ for owner in type(listener).__mro__ if owner is not WSListener and owner is not object)
+    return getattr(listener, name) != getattr(WSListener, name).__get__(listener, type(listener))

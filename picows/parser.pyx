@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from .errors import WSProtocolError
 
 from .buffer cimport Arena
-from .frame cimport WSCloseCode, WSMsgType
+from .frame cimport WSCloseCode
 from .wire cimport (
     WS_ERR_LEN_MSB,
     WS_UTF8_ACCEPT,
@@ -125,7 +125,7 @@ cdef class FrameParser:
 
         frame.payload_ptr = <char*>payload
         frame.payload_size = size
-        frame.msg_type = <WSMsgType>header.opcode
+        frame.set_type(header.opcode)
         frame.fin = header.fin
         frame.rsv1 = header.rsv1
         frame.rsv2 = header.rsv2

@@ -89,6 +89,10 @@ cdef class Connection(StreamOwner):
             self._role.failed(exc)
             self.abort()
             return 0
+        except BaseException as exc:
+            self._role.failed(exc)
+            self.abort()
+            raise
         if upgraded is not None:
             self._open(upgraded)
         return 0
@@ -124,8 +128,10 @@ cdef class Connection(StreamOwner):
             self._stream.write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer), NULL, 0)
         self.is_open = True
         self._start_keepalive()
-        self._connected()
-        self._role.opened(self.transport, self._listener)
+        try:
+            self._connected()
+        finally:
+            self._role.opened(self.transport, self._listener)
         if rest and self.transport.is_delivering:
             self.window.push(PyBytes_AS_STRING(rest), PyBytes_GET_SIZE(rest))
             self._deliver()
@@ -140,6 +146,9 @@ cdef class Connection(StreamOwner):
             self._fail_as_asked(exc)
         except Exception as exc:
             self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
+        except BaseException as exc:
+            self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
+            raise
         return 0
 
     # ------------------------------------------------------------------ received bytes
@@ -286,19 +295,25 @@ cdef class Connection(StreamOwner):
             self._timer = None
         self.transport.end(error)
         self.window.clear()
+        try:
+            self._tell_lost(error)
+        finally:
+            # Also where a listener raises what is no Exception: nobody may wait for ever.
+            self.transport.release_waiters()
+            self._role.lost(self)
+            # The listener usually refers to the transport: let neither wait for the garbage collector.
+            self._callbacks = None
+            self._listener = None
+            self.transport.ping_sender = None
+        return 0
+
+    def _tell_lost(self, error):
         if not self.is_open:
             self._role.failed(error if error is not None else self._role.end())
-        else:
-            if self.transport.is_debug:
-                self._logger.log(PICOWS_DEBUG_LL, "disconnected, %s", error)
-            self._disconnected()
-        self.transport.release_waiters()
-        self._role.lost(self)
-        # The listener usually refers to the transport: let neither wait for the garbage collector.
-        self._callbacks = None
-        self._listener = None
-        self.transport.ping_sender = None
-        return 0
+            return
+        if self.transport.is_debug:
+            self._logger.log(PICOWS_DEBUG_LL, "disconnected, %s", error)
+        self._disconnected()
 
     def _disconnected(self):
         try:
@@ -315,6 +330,7 @@ cdef class Connection(StreamOwner):
         return 0
 
     cdef int on_resume_writing(self) except -1:
+        self.transport.send_late_pong()
         if self.is_open:
             self._tell_writing("resume_writing")
         return 0
@@ -331,9 +347,6 @@ cdef class Connection(StreamOwner):
             getattr(self._listener, name)()
         except Exception as exc:
             self._logger.error("exception in %s, the connection stays open", name, exc_info=exc)
-
-    cdef int on_drained(self) except -1:
-        return self.transport.send_late_pong()
 
     # ------------------------------------------------------------------ keep-alive
 

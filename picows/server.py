@@ -243,7 +243,11 @@ class WSServer(asyncio.AbstractServer):
             return LoopProtocol(stream, on_made)
 
         return await self._loop.create_server(
-            make_protocol, sock=sock, ssl=self._context, backlog=self._backlog
+            make_protocol,
+            sock=sock,
+            ssl=self._context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=self._options.websocket_handshake_timeout if self._context else None,
         )
 
 
@@ -274,7 +278,7 @@ class ServerRole:
     def end(self) -> Exception:
         return self._upgrade.end()
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         self._stop_timeout()
         self._server._options.logger.info(
             "a client did not become a WebSocket: %s: %s", type(error).__name__, error

@@ -286,10 +286,14 @@ cdef class WSTransport:
         return results
 
     cdef int answer_ping(self, const char* payload, Py_ssize_t size) except -1:
-        """The automatic PONG. While the peer reads nothing only the latest is kept: RFC 6455 5.5.3."""
+        """The automatic PONG. Above the high-water mark only the latest is kept: RFC 6455 5.5.3.
+
+        Below it a PONG is queued like any frame: a queue that a busy sender never lets run empty must not keep the
+        peer waiting until it takes us for dead.
+        """
         if self.is_mute:
             return 0
-        if self.underlying_transport.queued() > 0:
+        if self.underlying_transport._is_write_paused:
             self._late_pong = payload[:size]
             return 0
         return self._send_bytes(0x8a, payload, size)

@@ -57,6 +57,8 @@ cdef class LoopStream(Stream):
         return 0
 
     def _begin(self):
+        if self._is_lost:
+            return      # the peer hung up right after TLS was done
         if self._transport is None:
             raise RuntimeError("a LoopStream starts after its transport was made")
         self._tell_open()
@@ -113,8 +115,6 @@ cdef class LoopStream(Stream):
             return
         if not self._is_closing:
             self._owner.on_resume_writing()
-            if self._transport.get_write_buffer_size() == 0:
-                self._owner.on_drained()
 
     # ------------------------------------------------------------------ writing and closing
 

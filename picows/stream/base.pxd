@@ -15,7 +15,6 @@ cdef class StreamOwner:
     cdef int on_lost(self, object error) except -1
     cdef int on_pause_writing(self) except -1
     cdef int on_resume_writing(self) except -1
-    cdef int on_drained(self) except -1                   # everything queued has been given to the kernel
 
 
 cdef class Stream(EventTarget):

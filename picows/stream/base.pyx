@@ -29,9 +29,6 @@ cdef class StreamOwner:
     cdef int on_resume_writing(self) except -1:
         raise NotImplementedError
 
-    cdef int on_drained(self) except -1:
-        raise NotImplementedError
-
 
 cdef class Stream(EventTarget):
     """Bytes to and from one peer; a subclass for each way to move them."""

@@ -8,9 +8,9 @@ ready together cost the loop one wake-up. LoopPoller registers each socket with 
 platforms
 without epoll.
 
-CPU per echoed message, add_reader / epoll: 0.97 (asyncio) and 0.98 (uvloop) with one connection, 1.26 and 1.00 with
-64 (`python tests/bench/bench_poller.py`, CPython 3.11). Never dear, cheaper with many sockets, and it tells the
-truth.
+CPU per echoed message, add_reader / epoll: 0.97 (asyncio) and 0.98 (uvloop) with one connection, 1.26 and
+1.00 with 64 (`python tests/bench/bench_poller.py`, CPython 3.11). Never dear, cheaper with many sockets, and
+it tells the truth.
 """
 
 import os
@@ -178,6 +178,9 @@ cdef class EpollPoller(Poller):
                 self._loop.call_exception_handler(
                     {"message": f"unhandled exception in {type(target).__name__}", "exception": exc})
                 target.on_broken()
+            except BaseException:
+                target.on_broken()      # KeyboardInterrupt, SystemExit, CancelledError are the loop's
+                raise
 
     cdef int _reserve(self, int fd) except -1:
         cdef uint32_t* grown
@@ -256,6 +259,6 @@ cdef class LoopPoller(Poller):
             return
         try:
             target.on_ready(readable, writable)
-        except Exception:
+        except BaseException:
             target.on_broken()
             raise

@@ -71,10 +71,12 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int on_broken(self) except -1:
-        return self.close_now(False)
+        if not self._is_closing:
+            self.close_now(False)
+        return 0
 
     cdef int _read(self) except -1:
-        """Take what the kernel has, hand it up; at most READS_PER_WAKEUP times."""
+        """Take what the kernel has, hand it up; at most READS_PER_WAKEUP times. 1: it may have more."""
         cdef Py_ssize_t room, got
         cdef char* where
         cdef int _i
@@ -94,10 +96,9 @@ cdef class TcpStream(Stream):
             self._owner.on_received()
             if got < room or self._is_closing or self._is_lost or not self._wants_read:
                 # Fewer than asked for: the socket is empty, and asking again would only say so. If it has
-                # more, or an
-                # error, the poller reports it again (it is level-triggered).
+                # more, or an error, the poller reports it again (it is level-triggered).
                 return 0
-        return 0
+        return 1
 
     cdef int _read_end(self, object error) except -1:
         """Reading is over: end of stream (error is None) or an error."""
@@ -111,15 +112,16 @@ cdef class TcpStream(Stream):
         return 0
 
     def _reset_while_paused(self):
-        """Epoll reports a reset even of a socket that is not read now, and would do so for ever: look away.
+        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and would do
+        so for ever: look away.
 
-        What the peer sent before it is delivered when reading resumes, then the error.
+        What the peer sent before it is delivered when reading resumes, then the end.
         """
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._error = _os_error(code)
             self._backlog.clear()
-            self.io.poller.forget(self)
+        self.io.poller.forget(self)
 
     def _check_reset(self):
         """While what is queued is being sent: a reset ends it. Received data is left where it is."""
@@ -163,9 +165,10 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _write_failed(self, Py_ssize_t code) except -1:
-        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for
-        one:
-        read on to the end, from the event loop, since the caller may be in the middle of a callback."""
+        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for one.
+
+        It is read to the end from the event loop, since the caller may be in the middle of a callback.
+        """
         self._error = _os_error(<int>code)
         self._backlog.clear()
         if not self._is_closing:
@@ -174,12 +177,23 @@ cdef class TcpStream(Stream):
         return 0
 
     def _read_after_write_failed(self):
+        """Deliver what is left, a few reads for each turn of the loop, then end with the error."""
         if self._is_lost:
             return
-        if not self._is_closing and self._wants_read:
-            self._read()
-        if not self._is_lost:
-            self._lose(self._error)
+        if not self._is_closing:
+            if not self._wants_read:
+                return      # resume_reading comes back here
+            try:
+                has_more = self._read()
+            except BaseException:
+                self.on_broken()
+                raise
+            if self._is_lost or (not self._wants_read and not self._is_closing):
+                return
+            if has_more and not self._is_closing:
+                self.loop.call_soon(self._read_after_write_failed)
+                return
+        self._lose(self._error)
 
     cdef int _flush(self) except -1:
         """Send from the backlog until it is empty or the kernel has no room."""
@@ -200,8 +214,6 @@ cdef class TcpStream(Stream):
                 return self._lose(self._error)
         if self._is_write_paused and not self._is_closing:
             self._watermark()
-        if self._backlog.size == 0 and not self._is_closing:
-            self._owner.on_drained()
         return 0
 
     cdef Py_ssize_t queued(self) noexcept:

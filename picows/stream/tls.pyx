@@ -84,7 +84,7 @@ cdef class TlsStream(TcpStream):
                 self._handshake()
             if got < self.io.cipher_size or self._is_closing or self._is_lost or not self._wants_read:
                 return 0
-        return 0
+        return 1
 
     cdef int _read_records(self) except -1:
         """Decrypt what has arrived into the window, hand it up when the window is full or all is
@@ -131,13 +131,18 @@ cdef class TlsStream(TcpStream):
         return 0
 
     def resume_reading(self):
-        TcpStream.resume_reading(self)
+        # First what is decrypted or received already: the socket may be at its end.
         if self._is_secured:
             self.loop.call_soon(self._resume_records)
+        TcpStream.resume_reading(self)
 
     def _resume_records(self):
         if self._wants_read and not self._is_closing and not self._is_lost:
-            self._read_records()
+            try:
+                self._read_records()
+            except BaseException:
+                self.on_broken()
+                raise
 
     # ------------------------------------------------------------------ writing
 

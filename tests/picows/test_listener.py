@@ -279,7 +279,8 @@ def test_has_override_sees_class_and_instance():
     assert has_override(listener, "pause_writing")
     with pytest.raises(TypeError):
         has_override(None, "on_ws_frame")
-    assert not has_override(listener, "no_such_callback")
+    with pytest.raises(AttributeError):
+        has_override(listener, "no_such_callback")
 
 
 def test_listeners_take_weak_references_and_constructor_arguments():
