@@ -1,5 +1,5 @@
 # cython: binding=False, embedsignature.format=clinic
-# Not binding: methods check their self then. WSFrame.get_payload_as_bytes(5) crashed, WSTransport.send(1, b"") nearly.
+# Not binding: methods check their self then; WSFrame.get_payload_as_bytes(5) crashed the process.
 """WSTransport: frames out, and the end of a connection. Sends leave at once where the kernel takes them."""
 
 import asyncio
