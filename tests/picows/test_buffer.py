@@ -33,7 +33,7 @@ def rss_bytes():
 linux = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc/self/statm")
 
 
-# ----------------------------------------------------------------------------------------------- FrameParser.feed
+# ------------------------------------------------------------------------------------------- FrameParser.feed
 
 
 @pytest.mark.parametrize("announced", [100 * MIB, 1024 * MIB, 2**40, 2**61])
@@ -83,7 +83,7 @@ def test_an_idle_parser_holds_nothing():
         assert parser.buffered_size == 0
 
 
-# ------------------------------------------------------------------------------------------------- real sockets
+# ----------------------------------------------------------------------------------------------- real sockets
 
 
 @linux
@@ -135,7 +135,7 @@ async def test_a_frame_over_the_limit_is_refused_before_its_payload_has_come():
 @pytest.mark.parametrize("count", [2, 50])
 async def test_connections_of_one_loop_do_not_mix_their_bytes(count):
     """Unfinished frames of all of them wait at the same time, small and large."""
-    async with contexts(count) as connections:
+    async with Connections(count) as connections:
         expected = []
         wires = []
         for i in range(count):
@@ -150,7 +150,7 @@ async def test_connections_of_one_loop_do_not_mix_their_bytes(count):
             assert await listener.received(len(frames)) == frames
 
 
-class contexts:
+class Connections:
     """`count` connections at once."""
 
     def __init__(self, count):

@@ -52,7 +52,7 @@ GETTERS = [
 CLOSE_GETTERS = ["get_close_code", "get_close_message", "get_close_reason"]
 
 
-# ------------------------------------------------------------------------------------------- inside the callback
+# ---------------------------------------------------------------------------------------- inside the callback
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,25 @@ async def test_getters_give_the_payload(getter, expected):
 
 async def test_getters_give_an_empty_payload():
     def look(received):
-        return [getattr(received, getter)() for getter in GETTERS[:4]] + [bytes(received.get_payload_as_memoryview())]
+        return [getattr(received, getter)() for getter in GETTERS[:4]] + [
+            bytes(received.get_payload_as_memoryview())
+        ]
 
     assert await look_at(frame(BINARY), look) == [b"", "", "", "", b""]
 
 
 async def test_attributes_tell_the_header():
     def look(received):
-        return (received.msg_type, received.fin, received.rsv1, received.rsv2, received.rsv3,
-                received.payload_size, received.last_in_buffer, received.tail_size)
+        return (
+            received.msg_type,
+            received.fin,
+            received.rsv1,
+            received.rsv2,
+            received.rsv3,
+            received.payload_size,
+            received.last_in_buffer,
+            received.tail_size,
+        )
 
     second = frame(CONTINUATION, b"cd")
     got = await look_at(frame(BINARY, b"abc", fin=False, rsv=5) + second, look, strict=False)
@@ -87,8 +97,10 @@ async def test_attributes_tell_the_header():
 async def test_str_is_that_of_the_documentation():
     text = await look_at(frame(TEXT, b"hello"), str)
 
-    assert text == ("WSFrame(TEXT, fin=True, rsv1=False, rsv2=False, rsv3=False, last_in_buffer=True, "
-                    "payload_sz=5, tail_sz=0)")
+    assert text == (
+        "WSFrame(TEXT, fin=True, rsv1=False, rsv2=False, rsv3=False, last_in_buffer=True, "
+        "payload_sz=5, tail_sz=0)"
+    )
 
 
 async def test_memoryview_compares_with_bytes_and_is_read_only():
@@ -110,7 +122,9 @@ async def test_a_writable_view_is_refused():
     assert await look_at(frame(TEXT, b"hi"), look) == "refused"
 
 
-@pytest.mark.parametrize("getter", ["get_payload_as_utf8_text", "get_payload_as_utf8", "get_payload_as_ascii_text"])
+@pytest.mark.parametrize(
+    "getter", ["get_payload_as_utf8_text", "get_payload_as_utf8", "get_payload_as_ascii_text"]
+)
 async def test_a_payload_that_cannot_be_decoded_raises_unicode_decode_error(getter):
     def look(received):
         error = None
@@ -147,7 +161,7 @@ async def test_close_getters(payload, expected):
     assert isinstance(got[0], WSCloseCode)
 
 
-# -------------------------------------------------------------------------------------------------- kept frames
+# ------------------------------------------------------------------------------------------------ kept frames
 
 
 async def test_a_kept_frame_raises_and_says_what_to_do():
@@ -165,7 +179,11 @@ async def test_a_kept_frame_raises_and_says_what_to_do():
 async def test_a_kept_frame_does_not_turn_into_a_later_one():
     kept = []
 
-    async with client_of_bare_server(Recorder(lambda _, received: kept.append(received))) as (_, listener, sock):
+    async with client_of_bare_server(Recorder(lambda _, received: kept.append(received))) as (
+        _,
+        listener,
+        sock,
+    ):
         await write_all(sock, b"".join(frame(BINARY, bytes(i)) for i in range(20)))
         await listener.received(20)
 
@@ -176,7 +194,11 @@ async def test_a_kept_frame_does_not_turn_into_a_later_one():
 async def test_one_frame_object_serves_all_frames_that_nobody_keeps():
     ids = []
 
-    async with client_of_bare_server(Recorder(lambda _, received: ids.append(id(received)))) as (_, listener, sock):
+    async with client_of_bare_server(Recorder(lambda _, received: ids.append(id(received)))) as (
+        _,
+        listener,
+        sock,
+    ):
         for count in range(1, 6):
             await write_all(sock, frame(TEXT, b"x") * 3)
             await listener.received(3 * count)
@@ -185,14 +207,20 @@ async def test_one_frame_object_serves_all_frames_that_nobody_keeps():
 
 
 async def test_a_frame_in_the_traceback_of_an_exception_is_closed():
-    async with client_of_bare_server(
-        Recorder(lambda _, received: 1 // 0), disconnect_on_exception=False
-    ) as (_, listener, sock):
+    async with client_of_bare_server(Recorder(lambda _, received: 1 // 0), disconnect_on_exception=False) as (
+        _,
+        listener,
+        sock,
+    ):
         await write_all(sock, frame(TEXT, b"one") + frame(TEXT, b"two"))
         await listener.received(2)
 
     for error in listener.errors:
-        held = [tb.f_locals["received"] for tb, _ in traceback.walk_tb(error.__traceback__) if "received" in tb.f_locals]
+        held = [
+            tb.f_locals["received"]
+            for tb, _ in traceback.walk_tb(error.__traceback__)
+            if "received" in tb.f_locals
+        ]
         assert len(held) == 1
         with pytest.raises(RuntimeError):
             held[0].get_payload_as_bytes()
@@ -209,7 +237,7 @@ def test_a_frame_made_by_a_user_is_closed():
         made.payload_size = 10**9
 
 
-# --------------------------------------------------------------------------------------------- kept memoryviews
+# ------------------------------------------------------------------------------------------- kept memoryviews
 
 
 async def test_a_kept_memoryview_keeps_its_bytes_through_later_traffic():
@@ -253,7 +281,11 @@ async def test_a_kept_memoryview_survives_an_exception_in_the_callback():
         views.append(received.get_payload_as_memoryview())
         raise LookupError
 
-    async with client_of_bare_server(Recorder(keep_and_raise), disconnect_on_exception=False) as (_, listener, sock):
+    async with client_of_bare_server(Recorder(keep_and_raise), disconnect_on_exception=False) as (
+        _,
+        listener,
+        sock,
+    ):
         for i in range(20):
             await write_all(sock, frame(BINARY, bytes([i]) * 3000) * 2)
             await listener.received(2 * i + 2)

@@ -1,6 +1,7 @@
 """Which callable a connection calls: every way to override a callback, from Python."""
 
 import asyncio
+import contextlib
 import functools
 import weakref
 from unittest import mock
@@ -132,7 +133,11 @@ LISTENERS = {
 async def test_on_ws_frame_is_called_as_python_would(kind):
     listener = LISTENERS[kind]()
 
-    async with client_of_bare_server(listener, behind_101=frame(TEXT, b"a") + frame(BINARY, b"b")) as (transport, _, _s):
+    async with client_of_bare_server(listener, behind_101=frame(TEXT, b"a") + frame(BINARY, b"b")) as (
+        transport,
+        _,
+        _s,
+    ):
         assert not transport.is_disconnected
 
     assert listener.seen == [("WSTransport", b"a"), ("WSTransport", b"b")]
@@ -146,7 +151,11 @@ async def test_a_subclass_of_a_subclass_may_call_up():
 
 
 async def test_the_default_listener_takes_frames_and_does_nothing():
-    async with client_of_bare_server(WSListener(), behind_101=frame(TEXT, b"a") * 3) as (transport, listener, sock):
+    async with client_of_bare_server(WSListener(), behind_101=frame(TEXT, b"a") * 3) as (
+        transport,
+        listener,
+        sock,
+    ):
         assert type(listener) is WSListener
         transport.send(TEXT, b"still open")
         assert await asyncio.get_running_loop().sock_recv(sock, 100)
@@ -196,7 +205,7 @@ async def test_is_user_specific_pong_is_called_as_python_would(kind):
     assert listener.seen == [("WSTransport", b"data")]
 
 
-# ---------------------------------------------------------------------------------------- exceptions and misuse
+# -------------------------------------------------------------------------------------- exceptions and misuse
 
 
 async def test_wrong_arity_ends_the_connection_like_any_exception():
@@ -252,16 +261,28 @@ async def test_a_pong_check_without_a_truth_value_is_an_exception_of_the_listene
 @pytest.mark.parametrize("listener", [WSListener(), Plain()])
 @pytest.mark.parametrize(
     ("name", "arity"),
-    [("on_ws_connected", 1), ("on_ws_frame", 2), ("on_ws_disconnected", 1), ("send_user_specific_ping", 1),
-     ("is_user_specific_pong", 1), ("pause_writing", 0), ("resume_writing", 0)],
+    [
+        ("on_ws_connected", 1),
+        ("on_ws_frame", 2),
+        ("on_ws_disconnected", 1),
+        ("send_user_specific_ping", 1),
+        ("is_user_specific_pong", 1),
+        ("pause_writing", 0),
+        ("resume_writing", 0),
+    ],
 )
 def test_defaults_called_with_none_or_wrong_types_never_crash(listener, name, arity):
     method = getattr(WSListener, name)
-    for arguments in ((None,) * arity, (5,) * arity, ("x",) * arity, (WSFrame(),) * arity, (None,) * (arity + 1), ()):
-        try:
+    for arguments in (
+        (None,) * arity,
+        (5,) * arity,
+        ("x",) * arity,
+        (WSFrame(),) * arity,
+        (None,) * (arity + 1),
+        (),
+    ):
+        with contextlib.suppress(TypeError, RuntimeError):
             method(listener, *arguments)
-        except (TypeError, RuntimeError):
-            pass
     with pytest.raises(TypeError):
         method(None, *(None,) * arity)
 

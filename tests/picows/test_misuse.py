@@ -3,15 +3,12 @@
 import asyncio
 import os
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 
 import pytest
 
 import picows
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSProtocolError, WSTransport
+from picows import WSCloseCode, WSMsgType, WSProtocolError
 
 from .wire_support import (
     CLOSE,
@@ -38,116 +35,59 @@ SENDS = {
 }
 
 
-# ------------------------------------------------------------------------------------- objects made by users
-
-
-def test_a_transport_is_not_made_by_users():
-    for arguments in ((), (None,), (5,), ("x", True), (asyncio,)):
-        with pytest.raises((TypeError, AttributeError)):
-            WSTransport(*arguments)
-    with pytest.raises(TypeError):
-        WSTransport.__new__(WSTransport)
-
-
-async def test_a_transport_made_from_nonsense_does_not_harm_later_connections():
-    for loop in (5, "loop", object()):
-        with pytest.raises((TypeError, AttributeError)):
-            WSTransport(loop)
-
-    async with client_of_bare_server(behind_101=frame(TEXT, b"hi")) as (_, listener, _s):
-        assert await listener.received(1) == [(TEXT, b"hi", True)]
-
-
-def test_classes_cannot_be_subclassed_or_changed_from_python():
-    for cls in (WSTransport, WSFrame):
-        with pytest.raises(TypeError):
-            type("Sub", (cls,), {})
-        with pytest.raises(TypeError):
-            cls.send = None
-
-
-def run(code):
-    """Run `code` in a process of its own: what is looked for is a crash."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def test_methods_called_unbound_check_their_self():
-    done = run("""
-        from picows import WSFrame, WSListener, WSTransport
-        for cls in (WSFrame, WSListener, WSTransport):
-            for name, method in vars(cls).items():
-                if name.startswith("__") or not callable(method):
-                    continue
-                for bad in (None, 5, "x" * 100, object(), cls):
-                    for count in range(5):
-                        try:
-                            method(bad, *[None] * count)
-                        except TypeError:
-                            continue
-                        raise SystemExit(f"{cls.__name__}.{name}({bad!r}) was accepted")
-    """)
-
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_every_class_of_the_package_can_be_called_without_a_crash():
-    done = run("""
-        import importlib, inspect, pkgutil, picows
-        made = []
-        for module in pkgutil.walk_packages(picows.__path__, "picows."):
-            if "examples" in module.name:
-                continue
-            for name, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-                if not cls.__module__.startswith("picows"):
-                    continue
-                for arguments in ((), (None,), (5,), ("x",), (None, None), (5, 5, 5), (None,) * 5):
-                    try:
-                        made.append(cls(*arguments))
-                    except Exception:
-                        continue
-        print(len(made) > 10)
-        for one in made:
-            for name in dir(one):
-                if name.startswith("__"):
-                    continue
-                try:
-                    value = getattr(one, name)
-                    repr(value)
-                    if callable(value) and not inspect.isclass(value):
-                        for arguments in ((), (None,), (5, 5)):
-                            try:
-                                got = value(*arguments)
-                                if inspect.iscoroutine(got):
-                                    got.close()
-                            except Exception:
-                                pass
-                except Exception:
-                    pass
-    """)
-
-    assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr[-2000:]
-
-
-# ---------------------------------------------------------------------------------------------- wrong arguments
+# -------------------------------------------------------------------------------------------- wrong arguments
 
 
 BUFFER = bytearray(20)
 WRONG_CALLS = {
     "send": [
-        (), (TEXT,), (None, b""), ("TEXT", b""), (b"", b""), (2**70, b""), (TEXT, 5), (TEXT, []), (TEXT, object()),
-        (TEXT, memoryview(b"abcd")[::2]), (TEXT, b"", 1, 1, 1, 1, 1),
+        (),
+        (TEXT,),
+        (None, b""),
+        ("TEXT", b""),
+        (b"", b""),
+        (2**70, b""),
+        (TEXT, 5),
+        (TEXT, []),
+        (TEXT, object()),
+        (TEXT, memoryview(b"abcd")[::2]),
+        (TEXT, b"", 1, 1, 1, 1, 1),
     ],
     "send_ping": [(5,), ([],), (object(),), (b"", b""), (bytes(126),), ("\ud800",)],
     "send_pong": [(5,), ([],), (object(),), (b"", b""), (bytes(126),), ("\ud800",)],
     "send_close": [
-        ("x",), (None,), (b"",), (1000, 5), (1000, []), (999,), (1005,), (1006,), (1015,), (2999,), (5000,), (70000,),
-        (-1,), (2**70,), (1000, "x" * 124), (1000, b"\xff"), (1000, "\ud800"), (0, b"a reason"), (1000, b"", 1),
+        ("x",),
+        (None,),
+        (b"",),
+        (1000, 5),
+        (1000, []),
+        (999,),
+        (1005,),
+        (1006,),
+        (1015,),
+        (2999,),
+        (5000,),
+        (70000,),
+        (-1,),
+        (2**70,),
+        (1000, "x" * 124),
+        (1000, b"\xff"),
+        (1000, "\ud800"),
+        (0, b"a reason"),
+        (1000, b"", 1),
     ],
     "send_reuse_external_bytearray": [
-        (), (TEXT, None, 14), (TEXT, bytes(20), 14), (TEXT, "x" * 20, 14), (TEXT, BUFFER, 13), (TEXT, BUFFER, 21),
-        (TEXT, BUFFER, -1), (TEXT, BUFFER, 2**70), (TEXT, BUFFER, None), (CLOSE, BUFFER, 14), (7, BUFFER, 14),
+        (),
+        (TEXT, None, 14),
+        (TEXT, bytes(20), 14),
+        (TEXT, "x" * 20, 14),
+        (TEXT, BUFFER, 13),
+        (TEXT, BUFFER, 21),
+        (TEXT, BUFFER, -1),
+        (TEXT, BUFFER, 2**70),
+        (TEXT, BUFFER, None),
+        (CLOSE, BUFFER, 14),
+        (7, BUFFER, 14),
         (PING, bytearray(140), 14),
     ],
     "disconnect": [(True, 1)],
@@ -161,7 +101,6 @@ async def test_wrong_arguments_raise_and_the_connection_goes_on(method):
         for arguments in WRONG_CALLS[method]:
             with pytest.raises((TypeError, ValueError, OverflowError, BufferError)):
                 getattr(transport, method)(*arguments)
-                pytest.fail(f"{method}{arguments!r} was accepted")
 
         transport.send(TEXT, b"alive")
         assert (await read_exactly(sock, 11))[0] == 0x81
@@ -191,7 +130,7 @@ async def test_frames_that_rfc_6455_forbids_are_a_value_error(arguments):
             transport.send(*arguments)
         assert not transport.is_close_frame_sent
         transport.send(TEXT, b"a", False)
-        with pytest.raises(ValueError, match="5.4"):
+        with pytest.raises(ValueError, match=r"5\.4"):
             transport.send(TEXT, b"b")
         transport.send(CONTINUATION, b"b")
 
@@ -206,7 +145,13 @@ async def test_wrong_rounds_are_refused(rounds):
 async def test_stream_methods_with_wrong_arguments():
     async with client_of_bare_server() as (transport, listener, sock):
         stream = transport.underlying_transport
-        for wrong in ({"high": -1}, {"low": -1}, {"high": 1, "low": 2}, {"high": "x"}, {"low": None, "high": 2**80}):
+        for wrong in (
+            {"high": -1},
+            {"low": -1},
+            {"high": 1, "low": 2},
+            {"high": "x"},
+            {"low": None, "high": 2**80},
+        ):
             with pytest.raises((TypeError, ValueError, OverflowError)):
                 stream.set_write_buffer_limits(**wrong)
         with pytest.raises(TypeError):
@@ -216,7 +161,7 @@ async def test_stream_methods_with_wrong_arguments():
         assert await listener.received(1) == [(TEXT, b"hi", True)]
 
 
-# ------------------------------------------------------------------------------------------------ wrong thread
+# ----------------------------------------------------------------------------------------------- wrong thread
 
 
 @pytest.mark.parametrize("method", SENDS)
@@ -252,7 +197,7 @@ async def test_coroutines_refuse_a_foreign_thread(method):
             await asyncio.to_thread(call)
 
 
-# ---------------------------------------------------------------------------------------- after the connection
+# --------------------------------------------------------------------------------------- after the connection
 
 
 async def test_every_method_is_quiet_after_the_end():
@@ -265,8 +210,16 @@ async def test_every_method_is_quiet_after_the_end():
         with pytest.raises(ConnectionResetError):
             await transport.measure_roundtrip_time(1)
         stream = transport.underlying_transport
-        for name in ("close", "abort", "pause_reading", "resume_reading", "is_reading", "get_write_buffer_size",
-                     "get_write_buffer_limits", "set_write_buffer_limits"):
+        for name in (
+            "close",
+            "abort",
+            "pause_reading",
+            "resume_reading",
+            "is_reading",
+            "get_write_buffer_size",
+            "get_write_buffer_limits",
+            "set_write_buffer_limits",
+        ):
             getattr(stream, name)()
         assert stream.is_closing()
         for name in ("socket", "peername", "sockname", "ssl_object"):
@@ -307,7 +260,7 @@ async def test_a_dead_or_closed_socket_of_a_factory_fails_the_connect():
         await picows.ws_connect(Recorder, "ws://test/", socket_factory=lambda host, port: kept)
 
 
-# ------------------------------------------------------------------------------------------ listeners that err
+# ----------------------------------------------------------------------------------------- listeners that err
 
 
 @pytest.mark.parametrize(
@@ -343,6 +296,7 @@ async def test_a_listener_may_raise_any_protocol_error(error):
 
 async def test_a_listener_that_frees_everything_it_is_given():
     async with client_of_bare_server() as (transport, listener, sock):
+
         def hostile(given, received):
             given.disconnect(graceful=False)
             given.send(TEXT, b"late")

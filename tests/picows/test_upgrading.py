@@ -24,8 +24,10 @@ from picows.url import parse_url
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = base64.b64encode(hashlib.sha1(KEY.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-GOOD_101 = (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n")
+GOOD_101 = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n"
+)
 REST = b"\x81\x02hi\x89\x00"
 
 
@@ -192,8 +194,10 @@ def test_any_bytes_from_a_server_are_an_answer_or_a_handshake_error(data, cuts):
 
 # ------------------------------------------------------------------------------------------------- the server
 
-REQUEST = (b"GET /feed HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
-           b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY.encode() + b"\r\n\r\n")
+REQUEST = (
+    b"GET /feed HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY.encode() + b"\r\n\r\n"
+)
 
 
 def test_every_cut_of_a_request_gives_the_same_upgrade():
@@ -234,7 +238,9 @@ def test_keys_differ():
     ],
 )
 def test_a_wrong_request_is_answered_with_its_status_however_it_is_cut(request_bytes, status):
-    cuts = range(1, len(request_bytes)) if len(request_bytes) < 3000 else range(1000, len(request_bytes), 1000)
+    cuts = (
+        range(1, len(request_bytes)) if len(request_bytes) < 3000 else range(1000, len(request_bytes), 1000)
+    )
     for pieces in ((), cuts):
         outcome, _ = feed(server(), request_bytes, pieces)
 
@@ -254,8 +260,18 @@ def raise_in_factory(request):
         (raise_in_factory, 500),
         (lambda request: 5, 500),
         (lambda request: WSListener, 500),
-        (lambda request: WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(403, b"no"), None), 403),
-        (lambda request: WSUpgradeResponseWithListener(WSUpgradeResponse.create_ok_response(b"fine"), None), 200),
+        (
+            lambda request: WSUpgradeResponseWithListener(
+                WSUpgradeResponse.create_error_response(403, b"no"), None
+            ),
+            403,
+        ),
+        (
+            lambda request: WSUpgradeResponseWithListener(
+                WSUpgradeResponse.create_ok_response(b"fine"), None
+            ),
+            200,
+        ),
     ],
 )
 def test_the_factory_decides(factory, status):
