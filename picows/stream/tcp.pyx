@@ -312,7 +312,10 @@ cdef class TcpStream(Stream):
             return 0
         self.io.poller.forget(self)
         self.fd = -1
-        self._sock.close()
+        try:
+            self._sock.close()
+        except OSError:
+            pass    # somebody has closed the descriptor under us: the owner is told all the same
         return 0
 
     cdef int _update_watch(self) except -1:
