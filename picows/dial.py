@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import socket
 from collections.abc import Iterable
@@ -64,6 +63,7 @@ async def _race(addresses: list[Address], local: Any, delay_s: float | None) -> 
     waiting = iter(addresses)
     running: dict[asyncio.Task[socket.socket], Address] = {}
     errors: list[OSError] = []
+    winner = None
     try:
         while True:
             address = next(waiting, None)
@@ -75,31 +75,35 @@ async def _race(addresses: list[Address], local: Any, delay_s: float | None) -> 
             done, _ = await asyncio.wait(
                 running, timeout=None if is_last else delay_s, return_when=asyncio.FIRST_COMPLETED
             )
-            winner = None
             for task in done:
-                del running[task]
-                error = task.exception()
-                if error is None and winner is None:
-                    winner = task.result()
-                elif error is None:
-                    task.result().close()
-                elif isinstance(error, OSError):
-                    errors.append(error)
+                if isinstance(task.exception(), OSError):
+                    errors.append(task.exception())  # type: ignore[arg-type]
+                    del running[task]
                 else:
-                    raise error
-            if winner is not None:
-                return winner
-    finally:
+                    winner = task.result()
+                    del running[task]
+                    await _give_up(running)
+                    return winner
+    except BaseException:
+        if winner is not None:
+            winner.close()
         await _give_up(running)
+        raise
 
 
 async def _give_up(running: Iterable[asyncio.Task[socket.socket]]) -> None:
+    """End the attempts that are not needed. To be cancelled while it waits is to be cancelled: CancelledError."""
     tasks = list(running)
     for task in tasks:
+        task.add_done_callback(_close_late_winner)
         task.cancel()
-    for task in tasks:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            (await task).close()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _close_late_winner(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
 
 
 async def _attempt(address: Address, local: Any) -> socket.socket:

@@ -122,13 +122,10 @@ ws_listener_install(WSListener, WSListener.__new__(WSListener))
 cdef class Callbacks:
     def __cinit__(self, WSListener listener not None):
         self.listener = listener
-        self._on_frame_wants_self = False
-        self._on_frame = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
-        if self._on_frame is not None and isinstance(self._on_frame, FunctionType):
-            self._on_frame_wants_self = "on_ws_frame" not in getattr(listener, "__dict__", ())
-        self._is_pong = _find_override(listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
-        is_own = "is_user_specific_pong" in getattr(listener, "__dict__", ())
-        if isinstance(self._is_pong, FunctionType) and not is_own:
+        self._on_frame, self._on_frame_wants_self = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
+        self._is_pong, wants_self = _find_override(
+            listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
+        if wants_self:
             self._is_pong = listener.is_user_specific_pong
 
     cdef int frame(self, WSTransport transport, WSFrame frame) except -1:
@@ -154,27 +151,25 @@ cdef class Callbacks:
         return self._is_pong(frame)
 
 
-cdef object _find_override(WSListener listener, str name, int slot):
-    """None: the vtable has it. Else what Python would call: a plain function without its self, or a bound
-    callable."""
-    if name in getattr(listener, "__dict__", ()):
-        return listener.__dict__[name]
-    for owner in type(listener).__mro__:
-        if name not in owner.__dict__:
-            continue
-        if owner is WSListener:
-            return None
-        found = owner.__dict__[name]
-        if isinstance(found, FunctionType):
-            return found
-        if not ws_is_heap_type(owner) and ws_vtable(listener)[slot] != (<void**>ws_listener_vtable)[slot]:
-            return None
-        return getattr(listener, name)
-    return None
+cdef tuple _find_override(WSListener listener, str name, int slot):
+    """What Python would call, and whether it wants self in front: a plain function does. (None, False): C.
+
+    The instance's __dict__ is not asked for: that would turn its inline attributes into a dict for good.
+    """
+    owner = next(owner for owner in type(listener).__mro__ if name in owner.__dict__)
+    found = owner.__dict__[name]
+    bound = getattr(listener, name)
+    if not hasattr(found, "__get__") or bound != found.__get__(listener, type(listener)):
+        return bound, False      # an attribute of the instance, or a callable object
+    if owner is WSListener:
+        return None, False
+    if isinstance(found, FunctionType):
+        return found, True
+    if not ws_is_heap_type(owner) and ws_vtable(listener)[slot] != (<void**>ws_listener_vtable)[slot]:
+        return None, False
+    return bound, False
 
 
 def has_override(WSListener listener not None, str name not None):
     """Whether a subclass, or the instance, defines `name` anew."""
-    if name in getattr(listener, "__dict__", ()):
-        return True
-    return next(owner for owner in type(listener).__mro__ if name in owner.__dict__) is not WSListener
+    return getattr(listener, name) != getattr(WSListener, name).__get__(listener, type(listener))

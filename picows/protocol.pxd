@@ -39,5 +39,6 @@ cdef class Connection(StreamOwner):
     cdef bint _take_pong(self, WSFrame frame) except -1
     cdef WSFrame _release(self, WSFrame frame)
     cdef int _on_exception(self, object error) except -1
+    cdef int _fail_as_asked(self, object error) except -1
     cdef int _fail(self, object error, int code, str reason) except -1
     cdef int _connected(self) except -1

@@ -143,7 +143,7 @@ cdef class Connection(StreamOwner):
         try:
             self._listener.on_ws_connected(self.transport)
         except WSProtocolError as exc:
-            self._fail(exc, exc.code, exc.message)
+            self._fail_as_asked(exc)
         except Exception as exc:
             self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
         except BaseException as exc:
@@ -244,13 +244,21 @@ cdef class Connection(StreamOwner):
     cdef int _on_exception(self, object error) except -1:
         """From the parser, or from on_ws_frame or is_user_specific_pong."""
         if isinstance(error, WSProtocolError):
-            return self._fail(error, error.code, error.message)
+            return self._fail_as_asked(error)
         if not self._in_callback:
             return self._fail(error, WSCloseCode.INTERNAL_ERROR, "")
         if not self.options.disconnect_on_exception:
             self._logger.error("exception in on_ws_frame, the connection stays open", exc_info=error)
             return 0
         return self._fail(error, WSCloseCode.INTERNAL_ERROR, "")
+
+    cdef int _fail_as_asked(self, object error) except -1:
+        """With the code and message of a WSProtocolError. A listener may have put anything there."""
+        cdef object code = getattr(error, "code", None)
+        cdef object message = getattr(error, "message", None)
+        if not isinstance(code, int) or not 0 < code < 65536:
+            code = WSCloseCode.INTERNAL_ERROR
+        return self._fail(error, code, message if isinstance(message, str) else "")
 
     cdef int _fail(self, object error, int code, str reason) except -1:
         """The one door for every failure of an open connection: told once, terminal."""

@@ -203,13 +203,19 @@ cdef class WSTransport:
         cdef size_t head = ws_header_write(out, byte0, 1, mask, size)
         cdef Py_ssize_t done = 0
         cdef Py_ssize_t step
-        while done < size:
-            step = min(size - done, SCRATCH_SIZE)
-            ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
-            self.underlying_transport.write(<const char*>out, head + step, NULL, 0)
-            head = 0
-            done += step
-        return 0
+        cdef Stream stream = self.underlying_transport
+        # A listener that sends from pause_writing must not get its frame into the middle of this one.
+        stream.holds_pause = True
+        try:
+            while done < size:
+                step = min(size - done, SCRATCH_SIZE)
+                ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
+                stream.write(<const char*>out, head + step, NULL, 0)
+                head = 0
+                done += step
+        finally:
+            stream.holds_pause = False
+        return stream._watermark()
 
     cdef int _send_in_place(self, uint8_t byte0, char* data, Py_ssize_t size) except -1:
         """Frame with the header written in front of `data`, masked where it lies."""

@@ -60,7 +60,7 @@ cdef class Stream(EventTarget):
     cdef int _watermark(self) except -1:
         """Compare what is queued with the limits and tell the owner when it crosses one."""
         cdef Py_ssize_t queued = self.queued()
-        if self._owner is None or self._is_lost:
+        if self._owner is None or self._is_lost or self._is_closing or self.holds_pause:
             return 0
         if not self._is_write_paused:
             if queued > self._high:

@@ -8,9 +8,9 @@ ready together cost the loop one wake-up. LoopPoller registers each socket with 
 platforms
 without epoll.
 
-CPU per echoed message, add_reader / epoll: 0.97 (asyncio) and 0.98 (uvloop) with one connection, 1.26 and 1.00 with
-64 (`python tests/bench/bench_poller.py`, CPython 3.11). Never dear, cheaper with many sockets, and it tells the
-truth.
+CPU per echoed message, add_reader / epoll: 0.97 (asyncio) and 0.98 (uvloop) with one connection, 1.26 and
+1.00 with 64 (`python tests/bench/bench_poller.py`, CPython 3.11). Never dear, cheaper with many sockets, and
+it tells the truth.
 """
 
 import os
