@@ -7,7 +7,7 @@ import pytest
 
 from picows import WSCloseCode, WSMsgType, ws_connect
 
-from .conftest import gone
+from .conftest import gone, needs_own_streams
 from .ws_frames import BINARY, CLOSE, TEXT, assert_closes_with, close_payload
 from .ws_listeners import Echo, Recorder
 from .ws_peers import WAIT_S
@@ -84,6 +84,7 @@ async def test_p30_send_close_then_disconnect_reaches_the_peer_behind_queued_dat
     await gone(end.transport)
 
 
+@needs_own_streams
 async def test_p31_graceful_false_drops_queued_data(open_end):
     end = await open_end(receive_buffer=4096)
     end.transport.send(WSMsgType.BINARY, bytes(20_000_000))
