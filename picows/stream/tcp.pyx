@@ -112,8 +112,8 @@ cdef class TcpStream(Stream):
         return 0
 
     def _reset_while_paused(self):
-        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and would do
-        so for ever: look away.
+        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and
+        would do so for ever: look away.
 
         What the peer sent before it is delivered when reading resumes, then the end.
         """
@@ -165,7 +165,8 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _write_failed(self, Py_ssize_t code) except -1:
-        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for one.
+        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for
+        one.
 
         It is read to the end from the event loop, since the caller may be in the middle of a callback.
         """
