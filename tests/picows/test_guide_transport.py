@@ -16,7 +16,7 @@ from .ws_listeners import Echo, Recorder
 from .ws_peers import WAIT_S
 
 
-async def test_p35_pause_and_resume_writing_reach_the_connections_own_listener(open_end):
+async def test_p35_pause_and_resume_writing_reach_the_connections_own_listener(open_end, exact_queue):
     slow = await open_end(receive_buffer=4096)
     other = await open_end()
 
@@ -28,7 +28,7 @@ async def test_p35_pause_and_resume_writing_reach_the_connections_own_listener(o
     assert other.listener.events == ["connected"]
 
 
-async def test_p36_water_marks_are_set_through_underlying_transport(open_end):
+async def test_p36_water_marks_are_set_through_underlying_transport(open_end, exact_queue):
     end = await open_end(receive_buffer=4096)
     stream = end.transport.underlying_transport
 
@@ -47,9 +47,16 @@ async def test_p36_water_marks_are_set_through_underlying_transport(open_end):
 def test_p37_declarations_for_cython_are_installed_beside_the_modules():
     here = Path(picows.__file__).parent
 
-    text = "".join((here / f"{name}.pxd").read_text() for name in ("picows", "frame", "listener", "transport"))
+    text = "".join(
+        (here / f"{name}.pxd").read_text() for name in ("picows", "frame", "listener", "transport")
+    )
 
-    for name in ("send_reuse_external_buffer", "payload_ptr", "cdef class WSListener", "cpdef enum WSMsgType"):
+    for name in (
+        "send_reuse_external_buffer",
+        "payload_ptr",
+        "cdef class WSListener",
+        "cpdef enum WSMsgType",
+    ):
         assert name in text
     assert not hasattr(picows.WSTransport, "send_reuse_external_buffer")
 
@@ -170,7 +177,9 @@ async def test_p45_loops_in_several_threads_run_side_by_side(security):
         transport.disconnect()
         await gone(transport)
         server.close()
-        results.append([frame.payload for frame in listener.frames] == [b"%d-%d" % (number, i) for i in range(200)])
+        results.append(
+            [frame.payload for frame in listener.frames] == [b"%d-%d" % (number, i) for i in range(200)]
+        )
 
     def in_thread(number):
         try:
@@ -217,7 +226,7 @@ async def test_p36_pause_reading_slows_the_peer_down_by_tcp(open_end):
     assert not stream.is_reading()
     await end.peer.send(TEXT, b"waits")
     await end.peer.until_taken()
-    await asyncio.sleep(0.02)   # the loop is what is tested: nothing may be delivered
+    await asyncio.sleep(0.02)  # the loop is what is tested: nothing may be delivered
     assert end.listener.frames == []
 
     stream.resume_reading()
