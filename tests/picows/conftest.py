@@ -1,6 +1,7 @@
-"""Fixtures of the core's tests: both event loops, plain and TLS, either side of a connection against a raw peer."""
+"""Fixtures of the core's tests: both event loops, plain and TLS, either side against a raw peer."""
 
 import asyncio
+import contextlib
 import ssl
 import sys
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def security(request):
 
 
 def _hurry(options):
-    """The loop's own TLS waits for the peer's close_notify, which a raw peer does not send: till close_timeout."""
+    """The loop's own TLS waits up to close_timeout for a close_notify that a raw peer does not send."""
     if STREAMS == "loop":
         options.setdefault("close_timeout", 0.3)
 
@@ -142,10 +143,8 @@ async def close_for_good(transport):
 
 
 async def _swallow(transport):
-    try:
+    with contextlib.suppress(Exception):
         await transport.wait_disconnected()
-    except Exception:
-        pass
 
 
 @pytest.fixture

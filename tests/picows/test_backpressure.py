@@ -1,4 +1,4 @@
-"""The write side under pressure: water marks, partial writes, large frames, and PINGs nobody reads the answers of."""
+"""The write side under pressure: water marks, partial writes, large frames, PINGs whose PONGs are not read."""
 
 import asyncio
 import os

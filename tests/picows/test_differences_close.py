@@ -1,4 +1,4 @@
-"""Where we differ from picows 2 on purpose (rows of its API notes, section 0): closing, failing, keeping alive."""
+"""Where we differ from picows 2 on purpose (section 0 of its API notes): closing, failing, keeping alive."""
 
 import asyncio
 import os

@@ -1,7 +1,8 @@
-"""Where we differ from picows 2 on purpose (rows of its API notes, section 0): connecting and the handshake."""
+"""Where we differ from picows 2 on purpose (section 0 of its API notes): connecting and the handshake."""
 
 import asyncio
 import base64
+import contextlib
 import gc
 import inspect
 import os
@@ -114,10 +115,8 @@ async def test_b7_a_cancelled_ws_connect_closes_its_connection(raw_listener, con
     connecting.cancel()
     await asyncio.wait([connecting])
 
-    try:
+    with contextlib.suppress(ConnectionResetError):
         assert await peer.recv_some() == b""
-    except ConnectionResetError:
-        pass
 
 
 @pytest.mark.parametrize(

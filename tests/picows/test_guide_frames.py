@@ -97,7 +97,7 @@ async def test_p05_the_level_of_the_picows_logger_enables_debug_logs(open_end, c
 
 
 async def test_p49_a_frame_is_valid_until_the_first_await_of_an_eager_task(open_end):
-    """Eager tasks are new in 3.12; what they do, running a coroutine's first part at once, can be had before."""
+    """Eager tasks need 3.12; what they do, running a coroutine's first part at once, does not."""
     results = []
 
     class Eager(Recorder):
@@ -128,7 +128,7 @@ async def test_p49_a_frame_is_valid_until_the_first_await_of_an_eager_task(open_
 async def test_p49_a_kept_memoryview_never_shows_later_data(open_end):
     class Keeping(Recorder):
         def on_ws_frame(self, transport, frame):
-            self.kept = getattr(self, "kept", []) + [frame.get_payload_as_memoryview()]
+            self.kept = [*getattr(self, "kept", []), frame.get_payload_as_memoryview()]
             self.note("kept")
 
     end = await open_end(Keeping())

@@ -1,4 +1,4 @@
-"""The fallback streams carry the same tests: PICOWS_STREAMS=poll (add_reader) and =loop (the loop's transports)."""
+"""The fallback streams carry the same tests: PICOWS_STREAMS=poll (add_reader) and =loop."""
 
 import os
 import subprocess
