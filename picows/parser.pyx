@@ -171,7 +171,8 @@ cdef class FrameParser:
         if error is not None:
             return error
         # From here on in the order in which the bytes come, so that the answer does not depend on how they
-        # were cut. if header.header_len and bool(header.masked) != self._wants_mask:
+        # were cut.
+        if header.header_len and bool(header.masked) != self._wants_mask:
             if self._wants_mask:
                 return _violation("5.1: received an unmasked frame from a client")
             return _violation("5.1: received a masked frame from a server")

@@ -49,7 +49,9 @@ def test_a_character_may_be_cut_between_fragments():
 
 
 def test_a_character_may_span_many_fragments_and_a_ping():
-    fragments = [frame(TEXT if i == 0 else CONTINUATION, bytes([b]), fin=False) for i, b in enumerate("😀".encode())]
+    fragments = [
+        frame(TEXT if i == 0 else CONTINUATION, bytes([b]), fin=False) for i, b in enumerate("😀".encode())
+    ]
     data = frame(PING, b"\xff").join(fragments) + frame(CONTINUATION)
 
     frames, error = parse(data)
