@@ -324,8 +324,11 @@ cdef class TcpStream(Stream):
         self.fd = -1
         if self._is_detached:
             ws_close(fd)
-        else:
+            return 0
+        try:
             self._sock.close()
+        except OSError:
+            pass    # somebody has closed the descriptor under us: the owner is told all the same
         return 0
 
     cdef int _update_watch(self) except -1:

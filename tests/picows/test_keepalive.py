@@ -141,7 +141,7 @@ def test_equal_timeouts_give_up_rather_than_ping_again():
     assert keepalive.decide(20.0, 20.0).action is Action.GIVE_UP
 
 
-# --------------------------------------------------------------------------------------------- what always holds
+# ------------------------------------------------------------------------------------------ what always holds
 
 
 @given(

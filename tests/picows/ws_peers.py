@@ -1,4 +1,4 @@
-"""The other end of a connection, on a blocking socket of its own: speaks frame by frame, or misbehaves on purpose."""
+"""The other end of a connection, on a blocking socket: speaks frame by frame, or misbehaves on purpose."""
 
 import asyncio
 import base64
