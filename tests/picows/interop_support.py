@@ -37,7 +37,8 @@ def on_each_loop(test):
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
             runner.run(test(**arguments))
-        assert complaints == []
+        if complaints:
+            raise AssertionError(f"the event loop's exception handler was told: {complaints}")
 
     del run_on_loop.__wrapped__
     loop_parameter = inspect.Parameter("loop_factory", inspect.Parameter.KEYWORD_ONLY)

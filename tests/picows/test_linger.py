@@ -1,4 +1,4 @@
-"""A closed stream waits a little for its end of the peer; a loop that ends meanwhile leaves nothing behind."""
+"""A closed stream waits for its peer to end too; an event loop that ends meanwhile leaves nothing behind."""
 
 import asyncio
 import gc
