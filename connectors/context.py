@@ -12,7 +12,7 @@ from connectors.instrument import Instrument
 
 
 class Context(Protocol):
-    """Lives as long as the run. Keys of instruments: "exchange:SYMBOL" (okx:BTC-USDT-PERP)."""
+    """Lives as long as the run. Keys of instruments: "exchange:SYMBOL"."""
 
     @property
     def instruments(self) -> Mapping[str, Instrument]: ...
