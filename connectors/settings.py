@@ -97,6 +97,16 @@ class MetricsSettings(_Struct, frozen=True):
     file: str | None = None  # JSON lines
 
 
+class MockSettings(_Struct, frozen=True):
+    """The run starts a mock exchange for each exchange of its connections and dials that instead of the venue.
+
+    Their `url` and `rest_url` are filled in; what a connection gives itself stays. For demos: no network is needed.
+    """
+
+    seed: int = 1  # of the generator: the same seed gives the same messages
+    rate: float = 20.0  # messages a second and stream
+
+
 class Settings(_Struct, frozen=True):
     """A whole config file."""
 
@@ -107,3 +117,5 @@ class Settings(_Struct, frozen=True):
     record: RecordSettings | None = None
     metrics: MetricsSettings = MetricsSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    for_s: float | None = None  # the run stops by itself after that; None: when told to
+    mock: MockSettings | None = None
