@@ -1,7 +1,7 @@
 """The verbs of a venue: what takes a loop or an `if`. The base class does all of it from facts alone.
 
-A verbs class overrides what its venue does differently; a simple venue needs none. Verbs hold no connection, no clock,
-no socket; per-stream memory goes into `stream.state` (set to None by the session at each new subscription).
+A verbs class overrides what its venue does differently; a simple venue needs none. Verbs hold no connection, no
+clock, no socket; per-stream memory goes into `stream.state` (set to None by the session at each new subscription).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Inbound(msgspec.Struct, frozen=True):
 
 
 class Channel(msgspec.Struct, frozen=True):
-    """What a config or a strategy asks for: `trade`, `candle.1m`, `book.50`; `name` overrides the venue's channel name."""
+    """What is asked for: `trade`, `candle.1m`, `book.50`; `name` overrides the venue's channel name."""
 
     kind: str
     variant: str = ""
@@ -95,7 +95,7 @@ class Exchange:
         raise ConfigError(f"symbol {symbol!r}: {self.facts.name} has symbols like {shapes}")
 
     def instrument(self, symbol: str, known: Mapping[str, Instrument] | None = None) -> Instrument:
-        """The instrument of a unified symbol: from the venue's list `known` (by native symbol), else default scales."""
+        """By unified symbol: from the venue's list `known` (by native symbol), else with default scales."""
         native = self.native_symbol(symbol)
         if known and native in known:
             return known[native]
@@ -116,15 +116,22 @@ class Exchange:
         return tuple(HttpGet(rest.url + call.path, call.weight) for call in rest.instruments) if rest else ()
 
     def parse_instruments(self, body: bytes) -> list[Instrument]:
-        """One answer of instrument_requests(): every instrument of it that can be traded. Raises DecodeError."""
+        """One answer of instrument_requests(): each instrument that can be traded. Raises DecodeError."""
         raise DecodeError(f"{self.facts.name}: facts name an instrument list, but the verbs do not read it")
+
+    def next_instruments(self, request: HttpGet, body: bytes) -> HttpGet | None:
+        """The GET of the next page after `body`, the answer to `request`; None: that was the last."""
+        return None
 
     # Streams and requests
 
     def stream(self, channel: Channel, instrument: Instrument | None, connection: str = "") -> Stream:
-        """The stream of a channel. Raises ConfigError: unknown channel kind or variant."""
-        fact = self._channel_fact(channel)
-        word = self._variant_word(channel, fact)
+        """The stream of a channel. Raises ConfigError: unknown channel kind or variant.
+
+        Where facts say is_shared, the stream has no instrument and equal topics are one subscription.
+        """
+        fact, variant = self._channel_fact(channel)
+        word = fact.variants.get(variant, variant)
         name = Template(channel.name or fact.name).safe_substitute(interval=word, depth=word)
         names = self._names(instrument, name, word)
         topic = Template(fact.topic or self.facts.subscribe.topic).substitute(names)
@@ -135,32 +142,47 @@ class Exchange:
             name,
             topic,
             key.encode(),
-            instrument=instrument,
+            instrument=None if fact.is_shared else instrument,
             route=fact.route,
-            variant=channel.variant or fact.default,
+            variant=variant,
             connection=connection,
             fact=fact,
         )
 
-    def _channel_fact(self, channel: Channel) -> ChannelFact:
+    def _channel_fact(self, channel: Channel) -> tuple[ChannelFact, str]:
+        """The facts of a channel and its unified variant."""
+        if channel.name is not None:
+            return self._overridden(channel, channel.name)
+        own = self.facts.channels.get(f"{channel.kind}.{channel.variant}")
+        if own is not None:
+            return own, channel.variant
         fact = self.facts.channels.get(channel.kind)
-        if fact is not None:
-            return fact
-        if channel.kind == "raw" and channel.name:
-            # Any channel of the venue, delivered to on_ws_frame only.
-            route = next(iter(self.facts.routes))
-            return ChannelFact(name=channel.name, route=route, quiet_s=None)
-        known = ", ".join(self.facts.channels)
-        raise ConfigError(f"channel {channel.kind!r}: {self.facts.name} has {known}")
-
-    def _variant_word(self, channel: Channel, fact: ChannelFact) -> str:
+        if fact is None:
+            known = ", ".join(self.facts.channels)
+            raise ConfigError(f"channel {channel.kind!r}: {self.facts.name} has {known}")
         variant = channel.variant or fact.default
-        if not variant:
-            return ""
-        if variant not in fact.variants:
-            known = ", ".join(fact.variants) or "no variants"
+        if variant and variant not in fact.variants:
+            prefix = channel.kind + "."
+            own_facts = [each.removeprefix(prefix) for each in self.facts.channels if each.startswith(prefix)]
+            known = ", ".join((*fact.variants, *own_facts)) or "no variants"
             raise ConfigError(f"channel {channel.kind}.{variant}: {self.facts.name} has {known}")
-        return fact.variants[variant]
+        return fact, variant
+
+    def _overridden(self, channel: Channel, name: str) -> tuple[ChannelFact, str]:
+        """A config that names the venue's own channel gets that channel's facts where we have them."""
+        for key, fact in self.facts.channels.items():
+            kind, _, variant = key.partition(".")
+            for known, word in (fact.variants or {variant: variant}).items():
+                if Template(fact.name).safe_substitute(interval=word, depth=word) == name:
+                    if kind == channel.kind:
+                        return fact, known
+                    if channel.kind == "raw":
+                        return msgspec.structs.replace(
+                            fact, quiet_s=None, continuity="none", snapshot="none"
+                        ), ""
+        if channel.kind == "raw":
+            return ChannelFact(name=name, route=next(iter(self.facts.routes)), quiet_s=None), ""
+        return self._channel_fact(Channel(channel.kind, channel.variant))
 
     def _names(self, instrument: Instrument | None, name: str, word: str) -> dict[str, str]:
         native = instrument.native if instrument else ""
@@ -174,7 +196,7 @@ class Exchange:
         }
 
     def url(self, route: str, override: str | None = None) -> str:
-        """Where a route is dialled. `override` (from the config) replaces scheme, host and port, keeping path and query."""
+        """Where a route is dialled. `override` (of the config) replaces scheme, host and port; path and query stay."""
         url = self.facts.routes[route].url
         if override is None:
             return url
@@ -222,7 +244,7 @@ class Exchange:
     def decode(self, stream: Stream, payload: Payload, sink: Sink) -> None:
         """Put what a data frame says into `sink` (sink.stream is `stream`, sink.recv_ns is set).
 
-        One frame may give several events. Raises DecodeError, ScaleError; what was put before stays delivered.
+        One frame may give several events. Raises DecodeError, ScaleError; what was put before is delivered.
         """
         raise DecodeError(f"{self.facts.name}: no decoder for {stream.kind}")
 
@@ -250,5 +272,5 @@ class Exchange:
         raise DecodeError(f"{self.facts.name}: no reader for REST snapshots")
 
     def checksum(self, book: Book) -> int:
-        """The venue's checksum over our levels, in the form (signed or not) in which its messages carry it."""
+        """The venue's checksum over our levels, in the form (signed or not) that its messages have."""
         raise NotImplementedError(f"{self.facts.name}: facts say checksum, the verbs have none")

@@ -1,7 +1,7 @@
-"""What the YAML of a venue says: frozen structs, read strictly. A thing with a loop or an `if` is a verb (exchange.py).
+"""What the YAML of a venue says: frozen structs, read strictly. A loop or an `if` is a verb (exchange.py).
 
-Templates are `string.Template` texts. Names for topics, keys and REST paths: $symbol (native), $symbol_lower, $name (the
-channel's own name), $interval, $depth; for requests also $items (the topics, joined by ","), $id (request number).
+Templates are `string.Template` texts. Names for topics, keys and REST paths: $symbol (native), $symbol_lower, $name
+(the channel's own name), $interval, $depth; for requests also $items (topics joined by ","), $id (request number).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class SymbolRule(_Struct, frozen=True):
 
 
 class ChannelFact(_Struct, frozen=True):
-    """One kind of data: how the venue calls it, where it is, how patient we are, what keeps its book whole."""
+    """One kind of data: its name at the venue, where it is, our patience, what keeps its book whole."""
 
     name: str  # may use $interval, $depth
     route: str
@@ -117,6 +117,7 @@ class ChannelFact(_Struct, frozen=True):
     default: str = ""  # variant where the config names none
     topic: str | None = None  # instead of subscribe.topic
     key: str | None = None  # instead of subscribe.key
+    is_shared: bool = False  # one subscription serves many instruments; messages name theirs
     first_data_s: float = 30.0  # after the ack; silence longer: resubscribe, then tell
     quiet_s: float | None = 60.0  # live but silent longer: resubscribe. None: may be silent for ever
     # Books only:
@@ -140,7 +141,7 @@ class Facts(_Struct, frozen=True):
     read: str  # date of reading, YYYY-MM-DD
     routes: dict[str, RouteFact]
     symbols: tuple[SymbolRule, ...]
-    channels: dict[str, ChannelFact]  # by kind
+    channels: dict[str, ChannelFact]  # by kind, or by kind.variant where a variant has facts of its own
     frames: FrameFacts
     subscribe: SubscribeFacts
     heartbeat: HeartbeatFacts
@@ -153,7 +154,7 @@ class Facts(_Struct, frozen=True):
 
 
 def load_facts(path: Path) -> Facts:
-    """Read one facts file. Raises FactsError naming the file, the path inside it, what was expected and what came."""
+    """Read one facts file. Raises FactsError: the file, the path inside it, what was expected, what came."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:

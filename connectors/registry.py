@@ -16,7 +16,7 @@ from connectors.facts import Facts, load_facts
 
 
 def facts_dirs(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """Directories in order of precedence: `extra` (the config's own), then those that ship with the package."""
+    """Directories in order of precedence: `extra` (the config's own), then those of the package."""
     package = Path(__file__).parent
     # An installed wheel has connectors/configs; a source tree has configs/ beside the package.
     shipped = [

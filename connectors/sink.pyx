@@ -16,13 +16,28 @@ cdef inline int64_t optional(object text, int scale) except? -1:
 
 
 cdef inline int64_t identifier(object value) except? -1:
-    return ABSENT if value is None else <int64_t> value
+    if value is None:
+        return ABSENT
+    try:
+        return value
+    except OverflowError:
+        raise DecodeError(f"expected an id of 64 bits, got {value}") from None
 
 
 cdef inline double number(object text) except? -1.0:
     if text is None or text == "":
         return NAN
-    return float(text)
+    try:
+        return float(text)
+    except ValueError:
+        raise DecodeError(f"expected a decimal number, got {text!r:.60}") from None
+
+
+cdef inline int64_t size_of(object text, int scale) except? -1:
+    cdef int64_t size = fixed_of(text, scale)
+    if size < 0:
+        raise DecodeError(f"expected a size of 0 or more, got {text!r:.60}")
+    return size
 
 
 cdef class Sink:
@@ -63,11 +78,11 @@ cdef class Sink:
         cdef Trade event = self.trade_event
         instrument = self._begin(event, instrument, exchange_ns)
         event.px = fixed_of(price, instrument.price_scale)
-        event.sz = fixed_of(size, instrument.size_scale)
+        event.sz = size_of(size, instrument.size_scale)
         event.side = side
         event.count = count
         if isinstance(trade_id, int):
-            event.id_number, event.id_text = <int64_t> trade_id, None
+            event.id_number, event.id_text = identifier(trade_id), None
         else:
             event.id_number, event.id_text = ABSENT, trade_id
         self.on_trade(event)
@@ -101,9 +116,13 @@ cdef class Sink:
         event.prev_id = identifier(prev_id)
         event.checksum = identifier(checksum)
         for row in bids:
-            event.add_bid(fixed_of(row[0], price_scale), fixed_of(row[1], size_scale))
+            if len(row) < 2:
+                raise DecodeError(f"expected a level of price and size, got {row!r:.60}")
+            event.add_bid(fixed_of(row[0], price_scale), size_of(row[1], size_scale))
         for row in asks:
-            event.add_ask(fixed_of(row[0], price_scale), fixed_of(row[1], size_scale))
+            if len(row) < 2:
+                raise DecodeError(f"expected a level of price and size, got {row!r:.60}")
+            event.add_ask(fixed_of(row[0], price_scale), size_of(row[1], size_scale))
         self.on_book(event)
 
     def ticker(self, int64_t exchange_ns, *, last=None, last_size=None, bid=None, bid_size=None, ask=None,
@@ -168,7 +187,7 @@ cdef class Sink:
         cdef Liquidation event = self.liquidation_event
         instrument = self._begin(event, instrument, exchange_ns)
         event.px = fixed_of(price, instrument.price_scale)
-        event.sz = fixed_of(size, instrument.size_scale)
+        event.sz = size_of(size, instrument.size_scale)
         event.side = side
         self.on_liquidation(event)
 
