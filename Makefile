@@ -1,0 +1,118 @@
+# Each target makes the venv and the build it needs, and prints what it does. `make` alone lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+CC ?= cc
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+INSTALLED := $(VENV)/.installed
+SAN := build/sanitize
+
+PACKAGES = $(patsubst %/__init__.py,%,$(wildcard picows/__init__.py connectors/__init__.py strategies/__init__.py))
+STUBBED = $(subst /,.,$(patsubst %/__init__,%,$(basename $(shell find $(PACKAGES) -name '*.pyi' 2>/dev/null | sort))))
+C_TESTS = $(wildcard tests/c/test_*.c)
+BENCHES = $(wildcard tests/bench/bench_*.py)
+# The tools find each other on PATH: cython-lint starts pycodestyle.
+IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help venv build run check format test test-c sanitize bench wheel clean distclean
+
+help:  ## list the targets
+	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 12 | sed 's/^/  /'
+
+$(INSTALLED): pyproject.toml
+	@echo "== venv: $(VENV) from $(PYTHON), with the tools of the extra 'dev'"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(VENV)/build-requires.txt
+	$(PY) -m pip install --quiet --upgrade -r $(VENV)/build-requires.txt
+	PICOWS_SKIP_EXT=1 $(PY) -m pip install --quiet --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+venv: $(INSTALLED)  ## make the virtual environment $(VENV)
+
+# A module whose .pyx was removed or renamed must not live on: its .so would win over a .py of that name.
+build: $(INSTALLED)  ## compile the extensions in place; only what changed
+	@echo "== build: python setup.py build_ext --inplace"
+	@find $(PACKAGES) $(wildcard build/lib.*) -name '*.so' | while read -r so; do \
+	    module=$${so#build/lib.*/}; test -e "$${module%%.*}.pyx" || rm -v "$$so"; done
+	@$(PY) setup.py --quiet build_ext --inplace
+
+run: build  ## start an echo server and a client on loopback, print round trips
+	@echo "== run: python -m picows.examples.echo_demo"
+	@$(PY) -m picows.examples.echo_demo
+
+check: build  ## format, lint, types, stubs
+	@echo "== check: ruff format"
+	@$(BIN)/ruff format --check .
+	@echo "== check: ruff"
+	@$(BIN)/ruff check .
+	@echo "== check: cython-lint $(PACKAGES)"
+	@$(IN_VENV) cython-lint $(PACKAGES)
+	@echo "== check: mypy --strict setup.py $(PACKAGES)"
+	@$(BIN)/mypy --strict setup.py $(PACKAGES)
+	@echo "== check: stubtest $(STUBBED)"
+	@$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml $(STUBBED)
+	@echo "== check: clean"
+
+format: $(INSTALLED)  ## write the formatting and the lint fixes that ruff can make
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: build test-c  ## C tests, then pytest; PYTEST_ARGS="-k name" narrows it
+	@echo "== test: pytest $(PYTEST_ARGS)"
+	@$(IN_VENV) pytest $(PYTEST_ARGS)
+
+test-c:  ## the C tests of wire.h under ASan and UBSan
+	@test -n "$(C_TESTS)" || { echo "test-c: no tests/c/test_*.c found" >&2; exit 1; }
+	@mkdir -p build/c
+	@set -e; for source in $(C_TESTS); do \
+	    name=build/c/$$(basename $$source .c); \
+	    echo "== test-c: $$source"; \
+	    $(CC) -std=c11 -Wall -Wextra -Werror -g -O1 -fno-omit-frame-pointer \
+	        -fsanitize=address,undefined -fno-sanitize-recover=undefined -Ipicows $$source -o $$name -lm; \
+	    $$name; \
+	done
+
+# The tests are copied next to the sanitized build, so that neither they nor the processes they start can
+# import the ordinary build from the source tree. The interpreter itself is not sanitized, hence LD_PRELOAD;
+# it never frees what lives as long as the process, hence no leak check. The small quarantine keeps the memory
+# tests meaningful. libstdc++: ASan wraps __cxa_throw, and has to find it at start. --capture=sys: a report goes
+# to file descriptor 2 of a process that dies, and pytest would take it along.
+sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build of the extensions
+	@echo "== sanitize: build into $(SAN)"
+	@rm -rf $(SAN)/tree && mkdir -p $(SAN)/tree
+	@PICOWS_SANITIZE=1 $(PY) setup.py --quiet build --build-base $(SAN) --build-lib $(SAN)/tree
+	@cp -r tests pyproject.toml $(SAN)/tree/
+	@echo "== sanitize: pytest tests/picows $(PYTEST_ARGS)"
+	@cd $(SAN)/tree && env $(IN_VENV) PYTHONPATH="$$PWD" PYTHONMALLOC=malloc \
+	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16:halt_on_error=1 \
+	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" \
+	    $(abspath $(PY)) -m pytest --capture=sys tests/picows $(PYTEST_ARGS)
+
+bench: build  ## run every tests/bench/bench_*.py
+	@test -n "$(BENCHES)" || echo "bench: there is no tests/bench/bench_*.py yet"
+	@set -e; for script in $(BENCHES); do echo "== bench: $$script"; $(PY) $$script; done
+
+# Compiled modules in build/lib.* are taken as they are; the rest is copied afresh, so no removed file gets in.
+wheel: build  ## build the wheel into dist/
+	@echo "== wheel: pip wheel into dist/"
+	@find build/lib.* -type f ! -name '*.so' -delete
+	@rm -f dist/*.whl
+	@$(PY) -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+
+clean:  ## remove what a build, a test run and the tools leave; keeps the venv
+	@echo "== clean"
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	find picows connectors strategies -name '*.so' -o -name '*.pyd' | xargs -r rm -f
+	find picows connectors strategies -name '*.pyx' | sed 's/\.pyx$$/.c/' | xargs -r rm -f
+
+distclean: clean  ## clean, and remove the venv
+	rm -rf $(VENV)

@@ -1,0 +1,57 @@
+"""picows: a WebSocket core with a synchronous, zero-copy listener API, for Python and Cython."""
+
+from picows.client import ws_connect
+from picows.errors import (
+    WSError,
+    WSHandshakeError,
+    WSInvalidHeaderError,
+    WSInvalidMessageError,
+    WSInvalidStatusError,
+    WSInvalidUpgradeError,
+    WSInvalidURL,
+    WSProtocolError,
+)
+from picows.frame import WSAutoPingStrategy, WSCloseCode, WSFrame, WSMsgType
+from picows.listener import WSListener
+from picows.server import WSServer, ws_create_server
+from picows.transport import PICOWS_DEBUG_LL, WSTransport
+from picows.upgrade import (
+    WSCloseHandshake,
+    WSCloseInfo,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+from picows.url import WSParsedURL
+
+__version__ = "0.1.0"
+__author__ = "the picows-connectors maintainers"
+
+__all__ = [
+    "ws_connect",
+    "ws_create_server",
+    "WSServer",
+    "WSListener",
+    "WSTransport",
+    "WSFrame",
+    "WSMsgType",
+    "WSCloseCode",
+    "WSAutoPingStrategy",
+    "WSUpgradeRequest",
+    "WSUpgradeResponse",
+    "WSUpgradeResponseWithListener",
+    "WSCloseHandshake",
+    "WSCloseInfo",
+    "WSParsedURL",
+    "WSError",
+    "WSHandshakeError",
+    "WSInvalidMessageError",
+    "WSInvalidStatusError",
+    "WSInvalidHeaderError",
+    "WSInvalidUpgradeError",
+    "WSProtocolError",
+    "WSInvalidURL",
+    "PICOWS_DEBUG_LL",
+    "__version__",
+    "__author__",
+]

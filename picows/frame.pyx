@@ -1,0 +1,129 @@
+"""WSFrame and the enums of RFC 6455 section 5.2 and 7.4.
+
+A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames of a
+connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A memoryview that is
+kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB) until it is released, so
+copy what you keep for long: `frame.get_payload_as_bytes()`.
+"""
+
+import cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+
+from .buffer cimport ws_block_drop, ws_block_hold
+
+
+@cython.final
+cdef class WSFrame:
+    """One received frame (RFC 6455 5.2): the payload, unmasked, and its header bits."""
+
+    def __cinit__(self):
+        self.payload_ptr = NULL
+        self._block = NULL
+        self._exports = 0
+        self._is_over = True
+
+    def __dealloc__(self):
+        if self._is_over:
+            ws_block_drop(self._block)
+
+    cdef void begin(self, ws_block_t* block) noexcept:
+        """The callback is about to run: the payload lies in `block`."""
+        self._block = block
+        self._is_over = False
+
+    cdef void end(self) noexcept:
+        """The callback has returned: close the frame, or make it own its block for the views that are out."""
+        self._is_over = True
+        self.payload_ptr = NULL
+        if self._exports > 0:
+            ws_block_hold(self._block)
+        else:
+            self._block = NULL
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        self._check_open()
+        PyBuffer_FillInfo(view, self, self.payload_ptr, self.payload_size, 1, flags)
+        self._exports += 1
+
+    def __releasebuffer__(self, Py_buffer* view):
+        self._exports -= 1
+        if self._exports == 0 and self._is_over:
+            ws_block_drop(self._block)
+            self._block = NULL
+
+    cdef int _check_open(self) except -1:
+        if self.payload_ptr is NULL:
+            raise RuntimeError(
+                "WSFrame was kept after on_ws_frame returned: its payload is gone. "
+                "Copy what you keep inside the callback, e.g. with get_payload_as_bytes()")
+        return 0
+
+    cpdef bytes get_payload_as_bytes(self):
+        """The payload as a new bytes object."""
+        self._check_open()
+        return PyBytes_FromStringAndSize(self.payload_ptr, self.payload_size)
+
+    cpdef str get_payload_as_utf8_text(self):
+        """The payload decoded as UTF-8. Raises UnicodeDecodeError."""
+        self._check_open()
+        return PyUnicode_DecodeUTF8(self.payload_ptr, self.payload_size, NULL)
+
+    cpdef str get_payload_as_utf8(self):
+        """The same as `get_payload_as_utf8_text`."""
+        return self.get_payload_as_utf8_text()
+
+    cpdef str get_payload_as_ascii_text(self):
+        """The payload decoded as ASCII. Raises UnicodeDecodeError."""
+        self._check_open()
+        return PyUnicode_DecodeASCII(self.payload_ptr, self.payload_size, NULL)
+
+    cpdef object get_payload_as_memoryview(self):
+        """A read-only view of the payload, without a copy.
+
+        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes of payload.
+        """
+        return memoryview(self)
+
+    cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO:
+        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it carries none. AssertionError on other frames."""
+        self._check_close()
+        if self.payload_size < 2:
+            return WSCloseCode.NO_INFO
+        return <WSCloseCode>(((<uint8_t>self.payload_ptr[0]) << 8) | <uint8_t>self.payload_ptr[1])
+
+    cpdef bytes get_close_message(self):
+        """The reason of a CLOSE frame as bytes; None if it carries none. AssertionError on other frames."""
+        self._check_close()
+        if self.payload_size <= 2:
+            return None
+        return PyBytes_FromStringAndSize(self.payload_ptr + 2, self.payload_size - 2)
+
+    cpdef str get_close_reason(self):
+        """The reason of a CLOSE frame as text; None if it carries none. AssertionError on other frames."""
+        self._check_close()
+        if self.payload_size <= 2:
+            return None
+        return PyUnicode_DecodeUTF8(self.payload_ptr + 2, self.payload_size - 2, NULL)
+
+    cdef int _check_close(self) except -1:
+        self._check_open()
+        if self.msg_type != WSMsgType.CLOSE:
+            # AssertionError, because code written for picows 2 may expect it.
+            raise AssertionError(f"only CLOSE frames carry a close code and reason, this one is {self.msg_type!r}")
+        return 0
+
+    def __str__(self):
+        return (
+            f"WSFrame({_type_name(self.msg_type)}, fin={self.fin}, rsv1={self.rsv1}, rsv2={self.rsv2}, "
+            f"rsv3={self.rsv3}, last_in_buffer={self.last_in_buffer}, payload_sz={self.payload_size}, "
+            f"tail_sz={self.tail_size})")
+
+    def __repr__(self):
+        return self.__str__()
+
+
+cdef str _type_name(int msg_type):
+    """TEXT for 1; the bare number for an opcode that RFC 6455 reserves."""
+    return getattr(WSMsgType(msg_type), "name", None) or str(msg_type)

@@ -1,0 +1,134 @@
+"""A connected socket to a WebSocket URL, and what the caller of ws_connect says about how to get it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from picows.dial import dial
+from picows.url import WSParsedURL
+
+_DIAL_ARGUMENTS = {"family", "proto", "flags", "local_addr", "happy_eyeballs_delay", "interleave"}
+# Arguments of loop.create_connection that other arguments of ws_connect stand for, with the one to use.
+_REPLACED = {
+    "ssl": "ssl_context",
+    "sock": "socket_factory",
+    "host": "url",
+    "port": "url",
+    "all_errors": "nothing: the first error is raised, the others are its notes",
+}
+# One timeout covers all of them: websocket_handshake_timeout and close_timeout. The last was a no-op in picows 2.
+_IGNORED = {"ssl_handshake_timeout", "ssl_shutdown_timeout", "zero_copy_unsafe_ssl_write"}
+
+
+@dataclass(frozen=True, slots=True)
+class DialOptions:
+    """How to reach the server."""
+
+    ssl_context: ssl.SSLContext | None
+    server_hostname: str | None
+    proxy: str | None
+    proxy_ssl_context: ssl.SSLContext | None
+    socket_factory: Callable[..., Any] | None
+    max_redirects: int
+    dial: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_arguments(
+        cls,
+        ssl_context: ssl.SSLContext | None,
+        proxy: str | None,
+        proxy_ssl_context: ssl.SSLContext | None,
+        socket_factory: Callable[..., Any] | None,
+        max_redirects: int,
+        kwargs: dict[str, Any],
+    ) -> DialOptions:
+        """Check what ws_connect was given. Raises TypeError and ValueError."""
+        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+            raise TypeError(f"ssl_context: expected an ssl.SSLContext or None, got {ssl_context!r}")
+        if isinstance(max_redirects, bool) or not isinstance(max_redirects, int) or max_redirects < 0:
+            raise ValueError(f"max_redirects: expected a number >= 0, got {max_redirects!r}")
+        if socket_factory is not None and not callable(socket_factory):
+            raise TypeError(f"socket_factory: expected a callable, got {type(socket_factory).__name__}")
+        rest = dict(kwargs)
+        server_hostname = rest.pop("server_hostname", None)
+        for name in rest:
+            if name in _REPLACED:
+                raise TypeError(f"ws_connect() takes no argument {name!r}: use {_REPLACED[name]}")
+            if name not in _DIAL_ARGUMENTS | _IGNORED:
+                raise TypeError(f"ws_connect() got an unexpected keyword argument {name!r}")
+        dial = {name: value for name, value in rest.items() if name in _DIAL_ARGUMENTS}
+        return cls(
+            ssl_context, server_hostname, proxy, proxy_ssl_context, socket_factory, max_redirects, dial
+        )
+
+    def tls_for(self, url: WSParsedURL) -> ssl.SSLContext | None:
+        """The TLS context of a connection to `url`; None for ws://."""
+        if not url.is_secure:
+            return None
+        return self.ssl_context or ssl.create_default_context()
+
+
+async def open_socket(url: WSParsedURL, options: DialOptions) -> socket.socket:
+    """A connected, non-blocking socket; the caller owns it. Raises OSError."""
+    if options.socket_factory is not None:
+        made = await _from_factory(options.socket_factory, url)
+        if made is not None:
+            return made
+    return await dial(url.host, url.port, **options.dial)
+
+
+async def _from_factory(factory: Callable[..., Any], url: WSParsedURL) -> socket.socket | None:
+    """What the user's factory makes; an unconnected socket is connected to the URL."""
+    made = factory(*_factory_arguments(factory, url))
+    if inspect.isawaitable(made):
+        made = await made
+    if made is None:
+        return None
+    if not isinstance(made, socket.socket):
+        raise TypeError(f"socket_factory: expected to return a socket.socket or None, got {type(made).__name__}")
+    try:
+        made.setblocking(False)
+        if not _is_connected(made):
+            if made.family not in (socket.AF_INET, socket.AF_INET6):
+                raise ValueError("socket_factory: a socket that is neither IPv4 nor IPv6 must be connected already")
+            await _connect(made, url)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _factory_arguments(factory: Callable[..., Any], url: WSParsedURL) -> tuple[Any, ...]:
+    """(host, port), or (parsed_url) for a factory that takes one argument."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return url.host, url.port
+    try:
+        signature.bind(url.host, url.port)
+    except TypeError:
+        signature.bind(url)
+        return (url,)
+    return url.host, url.port
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+async def _connect(sock: socket.socket, url: WSParsedURL) -> None:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(url.host, url.port, family=sock.family, type=socket.SOCK_STREAM)
+    if not found:
+        raise OSError(f"no address of family {sock.family.name} found for {url.host!r}")
+    await loop.sock_connect(sock, found[0][4])

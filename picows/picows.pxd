@@ -1,0 +1,5 @@
+# For Cython users: `from picows.picows cimport WSListener, WSTransport, WSFrame, WSMsgType ...`
+
+from .frame cimport WSAutoPingStrategy, WSCloseCode, WSFrame, WSMsgType
+from .listener cimport WSListener
+from .transport cimport WSTransport

@@ -1,0 +1,27 @@
+"""The names of the core under the module path that picows 2 had them at."""
+
+from picows.frame import WSAutoPingStrategy, WSCloseCode, WSFrame, WSMsgType
+from picows.listener import WSListener
+from picows.transport import PICOWS_DEBUG_LL, WSTransport
+from picows.upgrade import (
+    WSCloseHandshake,
+    WSCloseInfo,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+
+__all__ = [
+    "PICOWS_DEBUG_LL",
+    "WSAutoPingStrategy",
+    "WSCloseCode",
+    "WSCloseHandshake",
+    "WSCloseInfo",
+    "WSFrame",
+    "WSListener",
+    "WSMsgType",
+    "WSTransport",
+    "WSUpgradeRequest",
+    "WSUpgradeResponse",
+    "WSUpgradeResponseWithListener",
+]

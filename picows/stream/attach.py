@@ -1,0 +1,44 @@
+"""Put a connected socket under a connection, as the kind of stream that this platform offers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+from picows.stream.asyncio import LoopProtocol, LoopStream
+from picows.stream.loopio import STREAMS
+from picows.stream.tcp import TcpStream, tune_socket
+from picows.stream.tls import TlsStream
+
+
+async def attach_client(
+    connection: Any, sock: socket.socket, context: ssl.SSLContext | None, server_hostname: str
+) -> None:
+    """Begin a client's connection on `sock`; the stream owns it from the moment this returns."""
+    tune_socket(sock)
+    if STREAMS == "loop":
+        stream = LoopStream(connection)
+        connection.attach(stream, context is not None)
+        await asyncio.get_running_loop().create_connection(
+            lambda: LoopProtocol(stream),
+            sock=sock,
+            ssl=context,
+            server_hostname=server_hostname if context is not None else None,
+        )
+    elif context is None:
+        connection.attach(TcpStream(connection, sock), False)
+    else:
+        connection.attach(TlsStream(connection, sock, context, False, server_hostname), True)
+    connection.begin()
+
+
+def attach_server(connection: Any, sock: socket.socket, context: ssl.SSLContext | None) -> None:
+    """Begin a server's connection on an accepted socket; the stream owns it. Not for STREAMS == "loop"."""
+    tune_socket(sock)
+    if context is None:
+        connection.attach(TcpStream(connection, sock), False)
+    else:
+        connection.attach(TlsStream(connection, sock, context, True, None), True)
+    connection.begin()

@@ -1,0 +1,415 @@
+"""WSTransport: frames out, and the end of a connection. Sends leave at once where the kernel takes them."""
+
+import asyncio
+import time
+
+import cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_Check
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcpy
+
+from .frame import WSCloseCode as PyCloseCode, WSMsgType as PyMsgType
+from .pings import Pings
+from .upgrade import WSCloseHandshake, WSCloseInfo
+
+from .frame cimport WSCloseCode, WSMsgType
+from .stream.base cimport Stream
+from .stream.loopio cimport SCRATCH_SIZE, LoopIO, loop_io
+from .wire cimport WS_HEADER_MAX, ws_close_code_is_valid_sent, ws_header_write, ws_mask
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+PICOWS_DEBUG_LL = 9
+
+# Copying a payload behind its header costs less than a second iovec up to about this size. Not measured on ARM.
+cdef Py_ssize_t COPY_LIMIT = 2048
+
+cdef Py_ssize_t MAX_CONTROL_PAYLOAD = 125   # RFC 6455 5.5
+
+
+@cython.final
+cdef class WSTransport:
+    """The sending side of one WebSocket connection. Made by ws_connect and ws_create_server.
+
+    All methods must be called from the thread that runs the connection's event loop: RuntimeError otherwise.
+    Sends never block and never raise I/O errors: those end in `on_ws_disconnected`. After `send_close` or
+    `disconnect` they do nothing.
+    """
+
+    def __cinit__(self, loop=None, bint is_client_side=True, bint is_strict=True, logger=None, ping_sender=None):
+        if loop is None:
+            raise TypeError("WSTransport is made by ws_connect and ws_create_server, not by its users")
+        self._io = loop_io(loop)
+        self._thread = PyThread_get_thread_ident()
+        self.is_client_side = is_client_side
+        self._is_strict = is_strict
+        self.is_delivering = True
+        self.logger = logger
+        self.is_debug = logger.isEnabledFor(PICOWS_DEBUG_LL)
+        self.ping_sender = ping_sender
+
+    # ------------------------------------------------------------------ sending
+
+    cpdef send(self, WSMsgType msg_type, message, bint fin=True, bint rsv1=False, bint rsv2=False, bint rsv3=False):
+        """Send one frame.
+
+        message: bytes, str (sent as UTF-8), any C-contiguous buffer, or None for an empty payload.
+        fin:     False for all but the last frame of a fragmented message; the later ones are CONTINUATION.
+        TypeError or BufferError for another message; ValueError for a frame that RFC 6455 forbids.
+        The bytes of a TEXT frame are not checked for UTF-8.
+        """
+        self._check("send")
+        if self.is_mute:
+            return self._say_mute("send")
+        self._send_any(msg_type, message, fin, (rsv1 << 6) | (rsv2 << 5) | (rsv3 << 4))
+
+    cpdef send_reuse_external_bytearray(self, WSMsgType msg_type, bytearray buffer, Py_ssize_t msg_offset,
+                                        bint fin=True, bint rsv1=False, bint rsv2=False, bint rsv3=False):
+        """Send buffer[msg_offset:] without a copy. The header is written in front of it, and a client masks the
+        payload in place: the bytearray's content is undefined afterwards.
+
+        ValueError unless 14 <= msg_offset <= len(buffer), and for CLOSE.
+        """
+        self._check("send_reuse_external_bytearray")
+        if self.is_mute:
+            return self._say_mute("send_reuse_external_bytearray")
+        if buffer is None:
+            raise TypeError("buffer: expected a bytearray, got None")
+        if not WS_HEADER_MAX <= msg_offset <= PyByteArray_GET_SIZE(buffer):
+            raise ValueError(
+                f"msg_offset: expected {WS_HEADER_MAX} to len(buffer) = {len(buffer)}, got {msg_offset}; "
+                f"the frame's header is written in front of the message")
+        self.send_reuse_external_buffer(
+            msg_type, PyByteArray_AS_STRING(buffer) + msg_offset, PyByteArray_GET_SIZE(buffer) - msg_offset,
+            fin, rsv1, rsv2, rsv3)
+
+    cdef send_reuse_external_buffer(self, WSMsgType msg_type, char* buffer, Py_ssize_t size,
+                                    bint fin=True, bint rsv1=False, bint rsv2=False, bint rsv3=False):
+        self._check("send_reuse_external_buffer")
+        if self.is_mute:
+            return self._say_mute("send_reuse_external_buffer")
+        if msg_type == WSMsgType.CLOSE:
+            raise ValueError("a CLOSE frame is sent with send_close()")
+        self._check_frame(msg_type, size, fin, rsv1, rsv2, rsv3)
+        self._send_in_place(
+            <uint8_t>((fin << 7) | (rsv1 << 6) | (rsv2 << 5) | (rsv3 << 4) | <int>msg_type), buffer, size)
+
+    cpdef send_ping(self, message=None):
+        """Send a PING with at most 125 bytes (RFC 6455 5.5.2): ValueError for more."""
+        self._check("send_ping")
+        if self.is_mute:
+            return self._say_mute("send_ping")
+        self._send_any(WSMsgType.PING, message, True, 0)
+        if self.pings is not None:
+            self.pings.note_payload(_as_bytes(message))
+
+    cpdef send_pong(self, message=None):
+        """Send a PONG with at most 125 bytes (RFC 6455 5.5.3): ValueError for more."""
+        self._check("send_pong")
+        if self.is_mute:
+            return self._say_mute("send_pong")
+        self._send_any(WSMsgType.PONG, message, True, 0)
+
+    cpdef send_close(self, WSCloseCode close_code=WSCloseCode.NO_INFO, close_message=None):
+        """Send a CLOSE frame (RFC 6455 5.5.1); every send after it does nothing. The connection stays open until
+        `disconnect` or until the peer closes it.
+
+        close_code:    WSCloseCode.NO_INFO for a CLOSE without code and reason; else 1000-1003, 1007-1014, 3000-4999.
+        close_message: at most 123 bytes of UTF-8, or str.
+        ValueError for what must not be sent (7.4).
+        """
+        cdef bytes reason
+        self._check("send_close")
+        if self.is_mute:
+            return self._say_mute("send_close")
+        reason = _as_bytes(close_message)
+        if close_code == WSCloseCode.NO_INFO:
+            if reason:
+                raise ValueError("close_message: a reason needs a close_code, got WSCloseCode.NO_INFO")
+        elif not ws_close_code_is_valid_sent(close_code):
+            raise ValueError(
+                f"close_code: expected 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 7.4), got {int(close_code)}")
+        if len(reason) > MAX_CONTROL_PAYLOAD - 2:
+            raise ValueError(f"close_message: expected at most 123 bytes (RFC 6455 5.5), got {len(reason)}")
+        reason.decode()
+        self._send_close(close_code, reason)
+
+    cdef int _send_any(self, int msg_type, object message, bint fin, uint8_t rsv) except -1:
+        cdef Py_buffer view
+        cdef Py_ssize_t size = 0
+        cdef const char* data = NULL
+        cdef uint8_t byte0 = <uint8_t>((fin << 7) | rsv | (msg_type & 0x0f))
+        if PyBytes_CheckExact(message):
+            data = PyBytes_AS_STRING(message)
+            size = PyBytes_GET_SIZE(message)
+        elif PyUnicode_Check(message):
+            data = PyUnicode_AsUTF8AndSize(message, &size)
+        elif message is not None:
+            PyObject_GetBuffer(message, &view, PyBUF_SIMPLE)
+            try:
+                self._check_frame(msg_type, view.len, fin, rsv & 0x40, rsv & 0x20, rsv & 0x10)
+                if msg_type == WSMsgType.CLOSE:
+                    self._send_raw_close((<const char*>view.buf)[:view.len])
+                else:
+                    self._send_bytes(byte0, <const char*>view.buf, view.len)
+            finally:
+                PyBuffer_Release(&view)
+            return 0
+        self._check_frame(msg_type, size, fin, rsv & 0x40, rsv & 0x20, rsv & 0x10)
+        if msg_type == WSMsgType.CLOSE:
+            self._send_raw_close(data[:size] if size else b"")
+            return 0
+        return self._send_bytes(byte0, data, size)
+
+    def _send_raw_close(self, bytes payload):
+        """send(CLOSE, payload) is send_close() with the payload's own code."""
+        if len(payload) == 1:
+            raise ValueError("a CLOSE payload is empty or begins with a code of two bytes (RFC 6455 5.5.1), got 1 byte")
+        if payload:
+            self.send_close(int.from_bytes(payload[:2], "big"), payload[2:])
+        else:
+            self.send_close()
+
+    cdef int _check_frame(self, int msg_type, Py_ssize_t size, bint fin, bint rsv1, bint rsv2, bint rsv3) except -1:
+        """Refuse what the peer would have to fail the connection for: RFC 6455 5.2, 5.4, 5.5."""
+        if msg_type >= 8:
+            if msg_type > 10:
+                raise ValueError(f"msg_type: expected a WSMsgType, got {msg_type}")
+            if size > MAX_CONTROL_PAYLOAD:
+                raise ValueError(f"a control frame carries at most 125 bytes (RFC 6455 5.5), got {size}")
+            if not fin:
+                raise ValueError("a control frame is not fragmented (RFC 6455 5.5), got fin=False")
+        elif msg_type > 2 or msg_type < 0:
+            raise ValueError(f"msg_type: expected a WSMsgType, got {msg_type}")
+        if not self._is_strict:
+            return 0
+        if ((rsv1 << 2) | (rsv2 << 1) | rsv3) & ~self._allowed_rsv:
+            raise ValueError("rsv1, rsv2, rsv3: no extension was negotiated that defines them (RFC 6455 5.2)")
+        if msg_type >= 8:
+            return 0
+        if (msg_type == 0) != self._is_fragmented:
+            if self._is_fragmented:
+                raise ValueError(
+                    "the message that is being sent in fragments goes on with CONTINUATION frames until fin=True "
+                    "(RFC 6455 5.4)")
+            raise ValueError("CONTINUATION: there is no message to continue, its first frame had fin=False (RFC 6455 5.4)")
+        self._is_fragmented = not fin
+        return 0
+
+    cdef int _send_bytes(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
+        """Frame and send. `data` is copied before this returns."""
+        cdef uint8_t* out = self._io.scratch
+        cdef uint8_t header[14]
+        cdef uint32_t mask
+        cdef size_t head
+        if self.is_debug:
+            self._log_sent(byte0, size)
+        if self.is_client_side:
+            if size > SCRATCH_SIZE:
+                return self._send_masked_pieces(byte0, data, size)
+            mask = self._io.next_mask()
+            head = ws_header_write(out, byte0, 1, mask, size)
+            ws_mask(out + head, <const uint8_t*>data, size, mask, 0)
+            return self.underlying_transport.write(<const char*>out, head + size, NULL, 0)
+        if size <= COPY_LIMIT:
+            head = ws_header_write(out, byte0, 0, 0, size)
+            if size:
+                memcpy(out + head, data, size)
+            return self.underlying_transport.write(<const char*>out, head + size, NULL, 0)
+        head = ws_header_write(header, byte0, 0, 0, size)
+        return self.underlying_transport.write(<const char*>header, head, data, size)
+
+    cdef int _send_masked_pieces(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
+        """A large frame of a client: masked and sent in pieces that stay in the cache."""
+        cdef uint8_t* out = self._io.scratch
+        cdef uint32_t mask = self._io.next_mask()
+        cdef size_t head = ws_header_write(out, byte0, 1, mask, size)
+        cdef Py_ssize_t done = 0
+        cdef Py_ssize_t step
+        while done < size:
+            step = min(size - done, SCRATCH_SIZE)
+            ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
+            self.underlying_transport.write(<const char*>out, head + step, NULL, 0)
+            head = 0
+            done += step
+        return 0
+
+    cdef int _send_in_place(self, uint8_t byte0, char* data, Py_ssize_t size) except -1:
+        """Frame with the header written in front of `data`, masked where it lies."""
+        cdef uint8_t header[14]
+        cdef uint32_t mask = self._io.next_mask() if self.is_client_side else 0
+        cdef size_t head = ws_header_write(header, byte0, self.is_client_side, mask, size)
+        if self.is_debug:
+            self._log_sent(byte0, size)
+        memcpy(data - head, header, head)
+        if self.is_client_side:
+            ws_mask(<uint8_t*>data, <const uint8_t*>data, size, mask, 0)
+        return self.underlying_transport.write(data - head, head + size, NULL, 0)
+
+    cdef int _send_close(self, int code, bytes reason) except -1:
+        cdef bytes payload = b"" if code == WSCloseCode.NO_INFO else code.to_bytes(2, "big") + reason
+        self._send_bytes(0x88, payload, len(payload))
+        self.is_close_frame_sent = True
+        self.is_mute = True
+        if self.close_handshake is None:
+            self.close_handshake = WSCloseHandshake()
+        elif self.close_handshake.recv is not None:
+            self.close_handshake.recv_then_sent = True
+        self.close_handshake.sent = WSCloseInfo(PyCloseCode(code), reason.decode() if reason else None)
+        return 0
+
+    # ------------------------------------------------------------------ pings
+
+    cpdef notify_user_specific_pong_received(self):
+        """Tell that the answer to the last ping has come, where is_user_specific_pong could not."""
+        self._check("notify_user_specific_pong_received")
+        if self.expects_pong:
+            self.pings.on_pong()
+            self.expects_pong = bool(self.pings)
+            self.ping_sender.on_pong()
+
+    def ping_for(self, waiter):
+        """Send the listener's ping and expect its pong. For the connection and measure_roundtrip_time."""
+        if self.pings is None:
+            self.pings = Pings(self.ping_sender.send, time.monotonic)
+        self.expects_pong = True
+        self.pings.send(waiter)
+
+    async def measure_roundtrip_time(self, int rounds, timeout=None):
+        """Send the listener's ping `rounds` times, one after the other.
+
+        timeout: seconds for all rounds; None waits as long as the connection lives.
+        Returns a list of `rounds` round-trip times in seconds.
+        Raises ConnectionResetError if the connection ends first, asyncio.TimeoutError, ValueError for rounds < 1.
+        """
+        self._check("measure_roundtrip_time")
+        if rounds < 1:
+            raise ValueError(f"rounds: expected at least 1, got {rounds}")
+        if self._rtt_turn is None:
+            self._rtt_turn = asyncio.Lock()
+        results = []
+        async with asyncio.timeout(timeout), self._rtt_turn:
+            for _ in range(rounds):
+                if self.is_disconnected or self.is_mute:
+                    raise ConnectionResetError("the connection is closed or closing: no round-trip time to measure")
+                waiter = self._io.loop.create_future()
+                self.ping_for(waiter)
+                results.append(await waiter)
+        return results
+
+    cdef int answer_ping(self, const char* payload, Py_ssize_t size) except -1:
+        """The automatic PONG. While the peer reads nothing only the latest is kept: RFC 6455 5.5.3."""
+        if self.is_mute:
+            return 0
+        if self.underlying_transport.queued() > 0:
+            self._late_pong = payload[:size]
+            return 0
+        return self._send_bytes(0x8a, payload, size)
+
+    cdef int send_late_pong(self) except -1:
+        cdef bytes payload = self._late_pong
+        if payload is not None:
+            self._late_pong = None
+            self.answer_ping(payload, len(payload))
+        return 0
+
+    # ------------------------------------------------------------------ the end
+
+    cpdef disconnect(self, bint graceful=True):
+        """Close the connection; no CLOSE frame is sent for you.
+
+        graceful: what is queued is sent first, for at most close_timeout seconds; frames that were received in the
+                  same read as the current one are still delivered. False: at once; nothing more is sent or delivered.
+        """
+        self._check("disconnect")
+        self.is_mute = True
+        if not graceful:
+            self.is_delivering = False
+        self.underlying_transport.close_now(graceful)
+
+    async def wait_disconnected(self):
+        """Wait until the connection is closed and on_ws_disconnected has returned. May be awaited repeatedly.
+
+        On the client side the first failure is raised: an exception of the listener, or a WSProtocolError.
+        """
+        self._check("wait_disconnected")
+        if not self.is_disconnected or self._gone is not None:
+            if self._gone is None:
+                self._gone = self._io.loop.create_future()
+            await asyncio.shield(self._gone)
+        if self.stored_error is not None and self.is_client_side:
+            raise self.stored_error
+
+    cdef int close_with(self, int code, str reason) except -1:
+        """Fail the connection (RFC 6455 7.1.7): CLOSE if none was sent, then close. Nothing more is delivered."""
+        cdef bytes text
+        self.is_delivering = False
+        if not self.is_mute:
+            text = reason.encode("utf-8", "replace")
+            if len(text) > MAX_CONTROL_PAYLOAD - 2:
+                text = text[:MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore").encode()
+            self._send_close(code, text)
+        self.is_mute = True
+        self.underlying_transport.close_now(True)
+        return 0
+
+    cdef int end(self, object error) except -1:
+        """The stream is gone."""
+        self.is_mute = True
+        self.is_delivering = False
+        self.is_disconnected = True
+        self.expects_pong = False
+        if self.disconnect_error is None:
+            self.disconnect_error = error
+        if self.pings is not None:
+            self.pings.fail(ConnectionResetError("the connection ended before the pong came"))
+        return 0
+
+    def release_waiters(self):
+        """on_ws_disconnected has returned: wake wait_disconnected."""
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+        self._gone = None
+
+    cdef int note_close_received(self, int code, object reason) except -1:
+        if self.close_handshake is None:
+            self.close_handshake = WSCloseHandshake()
+        if self.close_handshake.recv is None:
+            self.close_handshake.recv = WSCloseInfo(PyCloseCode(code), reason)
+        return 0
+
+    # ------------------------------------------------------------------ helpers
+
+    cdef int _check(self, str method) except -1:
+        if PyThread_get_thread_ident() != self._thread:
+            raise RuntimeError(
+                f"WSTransport.{method} called from a wrong thread: a transport belongs to the thread that runs its "
+                f"event loop; use loop.call_soon_threadsafe")
+        if self.underlying_transport is None:
+            raise RuntimeError(f"WSTransport.{method} called before the connection was made")
+        return 0
+
+    def _say_mute(self, str method):
+        if self.is_debug:
+            self.logger.log(PICOWS_DEBUG_LL, "%s ignored: the connection is closing or closed", method)
+
+    def _log_sent(self, int byte0, Py_ssize_t size):
+        self.logger.log(
+            PICOWS_DEBUG_LL, "send %s, fin=%s, %d bytes", _type_name(byte0 & 0x0f), bool(byte0 & 0x80), size)
+
+
+cdef str _type_name(int msg_type):
+    return getattr(PyMsgType(msg_type), "name", None) or str(msg_type)
+
+
+cdef bytes _as_bytes(object message):
+    if message is None:
+        return b""
+    if isinstance(message, str):
+        return message.encode()
+    return bytes(memoryview(message))

@@ -1,0 +1,205 @@
+"""The opening handshake of one connection as it arrives: bytes in, the outcome out. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from picows.errors import WSHandshakeError, WSInvalidStatusError
+from picows.handshake import (
+    MAX_BODY_BYTES,
+    BodyReader,
+    RequestRefused,
+    build_101,
+    build_answer,
+    check_request,
+    check_response,
+    is_interim,
+    parse_request,
+    parse_response,
+    refusal_bytes,
+    request_head_end,
+    response_body_length,
+    response_head_end,
+)
+from picows.upgrade import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+
+if TYPE_CHECKING:
+    from picows.listener import WSListener
+
+# A server that sends interim responses (103 Early Hints) for ever is not waited for.
+_MAX_INTERIM = 16
+
+
+class Upgraded(NamedTuple):
+    """The connection is a WebSocket now."""
+
+    listener: WSListener
+    request: WSUpgradeRequest
+    response: WSUpgradeResponse
+    to_send: bytes  # the server's 101; empty on the client side
+    rest: bytes  # frames that came right behind the handshake
+
+
+class Refused(Exception):
+    """The server does not upgrade: send `answer`, then close."""
+
+    def __init__(self, status: int, answer: bytes, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.answer = answer
+        self.reason = reason
+
+
+class ClientUpgrade:
+    """What the server answers to our request.
+
+    make_listener: called with (request, response) once the answer is a valid 101.
+    """
+
+    def __init__(
+        self,
+        request: WSUpgradeRequest,
+        key: str,
+        subprotocols: list[str],
+        extensions: list[str],
+        make_listener: Callable[[WSUpgradeRequest, WSUpgradeResponse], WSListener],
+    ) -> None:
+        self._request = request
+        self._key = key
+        self._subprotocols = subprotocols
+        self._extensions = extensions
+        self._make_listener = make_listener
+        self._received = bytearray()
+        self._seen = 0
+        self._interim = 0
+        self._refusal: WSInvalidStatusError | None = None
+        self._body: BodyReader | None = None
+
+    def feed(self, data: bytes) -> Upgraded | None:
+        """Take what was received. None: more is wanted. Raises WSHandshakeError and what make_listener raises."""
+        if self._body is not None:
+            return self._feed_body(data)
+        self._received += data
+        while True:
+            end = response_head_end(self._received, self._seen)
+            self._seen = len(self._received)
+            if end < 0:
+                return None
+            head = bytes(self._received[:end])
+            rest = bytes(self._received[end:])
+            response = parse_response(head)
+            if is_interim(response) and self._interim < _MAX_INTERIM:
+                self._interim += 1
+                self._received = bytearray(rest)
+                self._seen = 0
+                continue
+            return self._judge(response, head, rest)
+
+    def _judge(self, response: WSUpgradeResponse, head: bytes, rest: bytes) -> Upgraded | None:
+        try:
+            check_response(response, self._key, self._subprotocols, self._extensions, head)
+        except WSInvalidStatusError as refusal:
+            self._refusal = refusal
+            self._body = BodyReader(response_body_length(response))
+            return self._feed_body(rest)
+        listener = self._make_listener(self._request, response)
+        return Upgraded(listener, self._request, response, b"", rest)
+
+    def _feed_body(self, data: bytes) -> None:
+        """Collect the body of a refusal; raise the refusal when it is complete or long enough."""
+        assert self._body is not None
+        if self._body.feed(data) or len(self._body.body) >= MAX_BODY_BYTES:
+            raise self.refusal()
+
+    def refusal(self) -> WSInvalidStatusError:
+        """The server's refusal with as much of its body as has come. Only after its head has come."""
+        assert self._refusal is not None and self._body is not None
+        self._refusal.raw_body = self._body.body
+        return self._refusal
+
+    @property
+    def is_refused(self) -> bool:
+        return self._refusal is not None
+
+    def end(self) -> WSHandshakeError:
+        """The peer has hung up: what to raise."""
+        if self._refusal is not None:
+            return self.refusal()
+        received = bytes(self._received) or None
+        what = f"after {len(self._received)} bytes of its answer" if received else "before it answered"
+        return WSHandshakeError(f"the server closed the connection during the upgrade, {what}", received)
+
+
+class ServerUpgrade:
+    """What a client asks for, and what the user's factory makes of it."""
+
+    def __init__(self, factory: Callable[[WSUpgradeRequest], Any]) -> None:
+        self._factory = factory
+        self._received = bytearray()
+        self._seen = 0
+
+    def feed(self, data: bytes) -> Upgraded | None:
+        """Take what was received. None: more is wanted. Raises Refused; its __cause__ is the user's exception."""
+        self._received += data
+        try:
+            end = request_head_end(self._received, self._seen)
+            self._seen = len(self._received)
+            if end < 0:
+                return None
+            request = parse_request(bytes(self._received[:end]))
+            return self._answer(request, bytes(self._received[end:]))
+        except RequestRefused as refused:
+            raise Refused(refused.status, refused.to_bytes(), refused.reason) from None
+
+    def _answer(self, request: WSUpgradeRequest, rest: bytes) -> Upgraded:
+        """The factory is asked before the headers are checked, so that it can answer plain HTTP requests."""
+        try:
+            made = self._factory(request)
+        except Exception as exc:
+            raise _internal_error("the listener factory raised an exception") from exc
+        response = None
+        if isinstance(made, WSUpgradeResponseWithListener):
+            response, made = made.response, made.listener
+            if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+                raise self._plain(response)
+        elif made is None:
+            raise Refused(404, refusal_bytes(404, "404 Not Found"), "the listener factory returned None")
+        key = check_request(request)
+        return self._accept(request, key, made, response, rest)
+
+    def _accept(
+        self, request: WSUpgradeRequest, key: str, listener: Any, response: WSUpgradeResponse | None, rest: bytes
+    ) -> Upgraded:
+        from picows.listener import WSListener
+
+        if not isinstance(listener, WSListener):
+            expected = "a WSListener, a WSUpgradeResponseWithListener or None"
+            error = TypeError(f"the listener factory: expected {expected}, got {type(listener).__name__}")
+            raise _internal_error("the listener factory returned a wrong type") from error
+        try:
+            answer = build_101(key, response, request)
+        except (TypeError, ValueError) as exc:
+            raise _internal_error("the listener factory's response cannot be sent") from exc
+        if response is None:
+            response = WSUpgradeResponse.create_101_response()
+        return Upgraded(listener, request, response, answer, rest)
+
+    def _plain(self, response: WSUpgradeResponse) -> Refused:
+        try:
+            answer = build_answer(response)
+        except (TypeError, ValueError) as exc:
+            error = _internal_error("the listener factory's response cannot be sent")
+            error.__cause__ = exc
+            return error
+        return Refused(int(response.status), answer, "the listener factory's answer")
+
+    def end(self) -> WSHandshakeError:
+        """The peer has hung up."""
+        return WSHandshakeError("the client closed the connection during the upgrade", bytes(self._received) or None)
+
+
+def _internal_error(reason: str) -> Refused:
+    """500 with a fixed text: what went wrong is for the log, not for the peer."""
+    return Refused(500, refusal_bytes(500, "500 Internal Server Error"), reason)

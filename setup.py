@@ -1,0 +1,102 @@
+"""Build the Cython modules: every .pyx below PACKAGES becomes one extension named by its dotted path.
+
+All else about the distribution stands in pyproject.toml. Environment:
+    PICOWS_SANITIZE=1   AddressSanitizer + UndefinedBehaviorSanitizer, for `make sanitize`
+    PICOWS_JOBS=N       processes that translate and compile; default: one per core, at most 8
+    PICOWS_SKIP_EXT=1   no extensions: the Makefile installs like this, then compiles in place
+    CFLAGS              an -O level in it wins over ours
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, find_packages, setup
+
+PACKAGES = ("picows", "connectors", "strategies")
+
+DIRECTIVES = {
+    "language_level": 3,
+    # Bounds are checked once, by the code that takes bytes from outside (wire.h, buffer), not at each index.
+    "boundscheck": False,
+    "wraparound": False,  # no negative indices in C code
+    "initializedcheck": False,  # memoryviews are assigned before use
+    "nonecheck": False,  # a None check at each attribute costs more than the attribute
+    "cdivision": True,  # divisors are constants or checked; C semantics for `/` and `%`
+    "overflowcheck": False,  # sizes are bounded by max_frame_size before arithmetic
+    "always_allow_keywords": True,  # signatures are the documented ones, also with one argument
+    "binding": True,  # inspect.signature, stubtest and functools see real functions
+    "embedsignature": True,  # help() tells the C types of arguments, which inspect.signature does not
+    "embedsignature.format": "python",
+    "auto_pickle": False,  # a socket, a parser or a view of a buffer is not pickled; keeps stubtest quiet
+    "autotestdict": False,  # no __test__ dict in the modules; keeps stubtest quiet
+    "freethreading_compatible": True,  # free-threaded CPython keeps the GIL off; one thread owns a connection
+}
+
+SANITIZE = os.environ.get("PICOWS_SANITIZE", "") not in ("", "0")
+SKIP_EXT = os.environ.get("PICOWS_SKIP_EXT", "") not in ("", "0")
+JOBS = int(os.environ.get("PICOWS_JOBS", "0")) or min(os.cpu_count() or 1, 8)
+
+
+def compile_args() -> list[str]:
+    """Flags of the C compiler; the interpreter's own (-fwrapv, -DNDEBUG ...) come first."""
+    if sys.platform == "win32":
+        return ["/O2"]
+    # Symbols are hidden but for the module's init function: calls inside a module are direct.
+    common = ["-fvisibility=hidden", "-Wno-unused-function"]
+    if SANITIZE:
+        checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        return [*common, *checks, "-O1", "-g", "-fno-omit-frame-pointer"]
+    # No -march: a wheel runs on any machine of its platform.
+    return common if "-O" in os.environ.get("CFLAGS", "") else [*common, "-O3"]
+
+
+def link_args() -> list[str]:
+    """Nothing beyond libc is linked; the sanitizers bring their own run time."""
+    return ["-fsanitize=address,undefined"] if SANITIZE else []
+
+
+def extensions() -> list[Extension]:
+    """One extension per .pyx, rebuilt when a header changes (.pxd files are followed by cythonize)."""
+    headers = sorted(str(path) for package in PACKAGES for path in Path(package).rglob("*.h"))
+    return [
+        Extension(
+            ".".join(path.with_suffix("").parts),
+            [str(path)],
+            include_dirs=[package for package in PACKAGES if Path(package).is_dir()],
+            depends=headers,
+            extra_compile_args=compile_args(),
+            extra_link_args=link_args(),
+        )
+        for package in PACKAGES
+        for path in sorted(Path(package).rglob("*.pyx"))
+    ]
+
+
+def is_stale() -> bool:
+    """Whether this file is newer than some translated .c: its directives went into that file."""
+    changed = Path(__file__).stat().st_mtime
+    sources = [path.with_suffix(".c") for package in PACKAGES for path in Path(package).rglob("*.pyx")]
+    return any(path.exists() and path.stat().st_mtime < changed for path in sources)
+
+
+def packages() -> list[str]:
+    """Import packages; configs/ lies beside the code for its users and ships as connectors.configs."""
+    found = find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")])
+    return [*found, "connectors.configs"] if Path("configs/__init__.py").exists() else found
+
+
+# The guard: worker processes of cythonize import this file where the platform cannot fork.
+if __name__ == "__main__":
+    setup(
+        packages=packages(),
+        package_dir={"connectors.configs": "configs"} if Path("configs/__init__.py").exists() else {},
+        ext_modules=cythonize(
+            [] if SKIP_EXT else extensions(),
+            compiler_directives=DIRECTIVES,
+            nthreads=JOBS if JOBS > 1 else 0,
+            force=is_stale(),
+        ),
+        options={"build_ext": {"parallel": JOBS}},
+    )
