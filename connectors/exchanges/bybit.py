@@ -149,7 +149,7 @@ class _Listing(msgspec.Struct, gc=False):
 
 
 class _Page(msgspec.Struct, gc=False):
-    list: list[_Listing]
+    listings: list[_Listing] = field(name="list")
     cursor: str = field(name="nextPageCursor", default="")
 
 
@@ -312,7 +312,7 @@ class _Bybit(TypedExchange):
 
     def parse_instruments(self, body: bytes) -> list[Instrument]:
         """GET instruments-info: those that trade. Raises DecodeError."""
-        found = (self._listed(each) for each in self._page(body).list if each.status == "Trading")
+        found = (self._listed(each) for each in self._page(body).listings if each.status == "Trading")
         return [instrument for instrument in found if instrument is not None]
 
     def next_instruments(self, request: HttpGet, body: bytes) -> HttpGet | None:
