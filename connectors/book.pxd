@@ -28,7 +28,12 @@ cdef class Book:
         Side bid_side
         Side ask_side
 
-    cdef int apply_change(self, BookChange change) except -1    # no continuity check; a snapshot replaces
+    cdef int apply_change(self, BookChange change) except -1    # no continuity check; a snapshot replaces all levels
+    cdef void begin_epoch(self) noexcept                        # LIVE with other levels than before
     cdef void set_state(self, BookState state) noexcept
     cdef void wipe(self) noexcept                               # no levels, state SYNCING
     cdef bint is_crossed(self) noexcept
+    cdef int64_t best_bid_px(self) noexcept                     # ABSENT: that side is empty
+    cdef int64_t best_ask_px(self) noexcept
+    cdef int64_t worst_bid_px(self) noexcept
+    cdef int64_t worst_ask_px(self) noexcept

@@ -93,8 +93,6 @@ cdef class Book:
         cdef Py_ssize_t i
         if change.is_snapshot:
             self.bid_side.count = self.ask_side.count = 0
-            self.epoch += 1
-            self.state = BookState.LIVE
         for i in range(change.bid_count):
             set_level(&self.bid_side, change.bid_levels[2 * i], change.bid_levels[2 * i + 1])
         for i in range(change.ask_count):
@@ -105,6 +103,10 @@ cdef class Book:
         self.recv_ns = change.recv_ns
         self.last_id = change.last_id
         return 0
+
+    cdef void begin_epoch(self) noexcept:
+        self.epoch += 1
+        self.state = BookState.LIVE
 
     cdef void set_state(self, BookState state) noexcept:
         self.state = state
@@ -120,9 +122,23 @@ cdef class Book:
             and self.bid_side.levels[2 * self.bid_side.count - 2] >= self.ask_side.levels[2 * self.ask_side.count - 2]
         )
 
+    cdef int64_t best_bid_px(self) noexcept:
+        return self.bid_side.levels[2 * self.bid_side.count - 2] if self.bid_side.count else ABSENT
+
+    cdef int64_t best_ask_px(self) noexcept:
+        return self.ask_side.levels[2 * self.ask_side.count - 2] if self.ask_side.count else ABSENT
+
+    cdef int64_t worst_bid_px(self) noexcept:
+        return self.bid_side.levels[0] if self.bid_side.count else ABSENT
+
+    cdef int64_t worst_ask_px(self) noexcept:
+        return self.ask_side.levels[0] if self.ask_side.count else ABSENT
+
     def apply(self, BookChange change not None):
         """Apply levels without a continuity check (booksync checks); a snapshot replaces all and makes the book LIVE."""
         self.apply_change(change)
+        if change.is_snapshot:
+            self.begin_epoch()
 
     @property
     def is_live(self): return self.state == BookState.LIVE

@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from connectors.errors import FactsError
+from connectors.sequence import RULES
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -123,6 +124,7 @@ class ChannelFact(_Struct, frozen=True):
     # Books only:
     continuity: str = "none"  # a kind of sequence.RULES
     snapshot: Literal["stream", "rest", "none"] = "stream"  # where the first levels come from
+    snapshot_levels: int | None = None  # a REST snapshot has at most that many a side; beyond them: unknown
     depth: int | None = None  # keep only that many levels a side; None: all
     checksum: bool = False  # verbs.checksum is compared at each message that carries one
     may_cross: bool = False  # auctions: a crossed book is no error
@@ -184,6 +186,11 @@ def _check(path: Path, facts: Facts) -> None:
             known = ", ".join(channel.variants)
             raise FactsError(
                 f"{path}: channels.{kind}.default: expected one of {known}, got {channel.default!r}"
+            )
+        if channel.continuity not in RULES:
+            known = ", ".join(RULES)
+            raise FactsError(
+                f"{path}: channels.{kind}.continuity: expected one of {known}, got {channel.continuity!r}"
             )
         if channel.snapshot == "rest" and (facts.rest is None or facts.rest.snapshot is None):
             raise FactsError(f"{path}: channels.{kind}.snapshot is 'rest', but rest.snapshot is not given")

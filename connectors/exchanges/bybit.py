@@ -216,7 +216,8 @@ class _Bybit(TypedExchange):
         frame = read_book(payload)
         levels = frame.data
         sink.book(
-            frame.type == "snapshot",
+            # u = 1: the service restarted; whatever the type says, it replaces the book.
+            frame.type == "snapshot" or levels.update_id == 1,
             levels.bids,
             levels.asks,
             (frame.cts or frame.ts) * NS_PER_MS,
