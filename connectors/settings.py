@@ -104,7 +104,7 @@ class MockSettings(_Struct, frozen=True):
     """
 
     seed: int = 1  # of the generator: the same seed gives the same messages
-    rate: float = 20.0  # messages a second and stream
+    rate: float = 20.0  # steps of the market a second and symbol; most streams send a message at each
 
 
 class Settings(_Struct, frozen=True):

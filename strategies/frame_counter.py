@@ -11,14 +11,11 @@ import msgspec
 from connectors import Strategy
 
 
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    send: str = ""  # sent once through each transport, as a text frame, at its first frame
-
-
 class FrameCounter(Strategy):
     """Frames and bytes by opcode. It holds no frame and no payload: both end with the callback."""
 
-    Params = Params
+    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        send: str = ""  # sent once through each transport, as a text frame, at its first frame
 
     def __init__(self, params: Params | None = None, name: str = "") -> None:
         super().__init__(params, name)

@@ -1,11 +1,12 @@
 """Order-flow imbalance at the best levels of a book, over a sliding window of time.
 
-One change of the best levels contributes (Cont, Kukanov, Stoikov: "The Price Impact of Order Book Events", 2014, eq. 1-3)
+One change of the best levels adds (Cont, Kukanov, Stoikov: "The Price Impact of Order Book Events", 2014)
 
     e = [Pb >= Pb'] qb - [Pb <= Pb'] qb' - [Pa <= Pa'] qa + [Pa >= Pa'] qa'
 
-with prices P and sizes q of bid b and ask a, before (') and after. The imbalance is the sum of e over the window: positive
-when demand grows (bids rise, asks retreat). Time is the events' own `recv_ns`, so that a replay gives the same numbers.
+with prices P and sizes q of bid b and ask a, before (') and after. The imbalance is the sum of e over the
+window: positive when demand grows (bids rise, asks retreat). Time is the events' own `recv_ns`, so that a
+replay gives the same numbers.
 """
 
 from __future__ import annotations
@@ -15,11 +16,6 @@ from collections import deque
 import msgspec
 
 from connectors import Book, BookChange, Status, StatusKind, Strategy
-
-
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    window_s: float = 10.0
-    report_every_s: float = 5.0  # print a line per instrument; 0: only at the end
 
 
 class Top(msgspec.Struct, frozen=True):
@@ -77,9 +73,11 @@ class Window:
 
 
 class OrderFlowImbalance(Strategy):
-    """One window per instrument with a `book` channel. `imbalance[key]` is there for strategies built on this one."""
+    """One window per instrument with a `book` channel. `imbalance` is for strategies built on this one."""
 
-    Params = Params
+    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        window_s: float = 10.0
+        report_every_s: float = 5.0  # print a line per instrument; 0: only at the end
 
     def __init__(self, params: Params | None = None, name: str = "") -> None:
         super().__init__(params, name)

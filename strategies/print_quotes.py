@@ -7,14 +7,11 @@ import msgspec
 from connectors import Quote, Status, StatusKind, Strategy
 
 
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    every: int = 1  # print each n-th quote of an instrument
-
-
 class PrintQuotes(Strategy):
     """One line per quote: exchange:symbol, bid and its size, ask and its size."""
 
-    Params = Params
+    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        every: int = 1  # print each n-th quote of an instrument
 
     def __init__(self, params: Params | None = None, name: str = "") -> None:
         super().__init__(params, name)

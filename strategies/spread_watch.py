@@ -9,12 +9,6 @@ import msgspec
 from connectors import Quote, Status, StatusKind, Strategy
 
 
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    symbols: tuple[str, ...] = ()  # unified symbols; (): every one that is quoted on two venues
-    min_bps: float = 5.0  # tell a spread from here on, in 1/10000 of the ask
-    max_age_ms: float = 5000.0  # a quote older than that (against the newest one) is no price
-
-
 class Best(msgspec.Struct):
     """The last quote of one venue."""
 
@@ -38,10 +32,13 @@ class Spread(msgspec.Struct, frozen=True):
 class SpreadWatch(Strategy):
     """Tells each spread once when it opens and once when it closes.
 
-    Quotes of a lost connection or a stale stream are forgotten: a dead venue's last price is the classic false alarm.
+    Quotes of a lost connection or a stale stream are forgotten: a dead venue's last price is a false alarm.
     """
 
-    Params = Params
+    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        symbols: tuple[str, ...] = ()  # unified symbols; (): every one that is quoted on two venues
+        min_bps: float = 5.0  # tell a spread from here on, in 1/10000 of the ask
+        max_age_ms: float = 5000.0  # a quote older than that (against the newest one) is no price
 
     def __init__(self, params: Params | None = None, name: str = "") -> None:
         super().__init__(params, name)

@@ -12,7 +12,7 @@ from connectors import Book, Instrument, Status, StatusKind, Stream
 from connectors.sink import Sink
 from strategies.cython_counter import CythonCounter
 from strategies.frame_counter import FrameCounter
-from strategies.order_flow_imbalance import OrderFlowImbalance, Params, Top, contribution
+from strategies.order_flow_imbalance import OrderFlowImbalance, Top, contribution
 from strategies.print_quotes import PrintQuotes
 from strategies.spread_watch import SpreadWatch
 
@@ -186,7 +186,7 @@ def test_contribution_is_that_of_the_paper(before: Top, after: Top, expected: fl
 
 
 def test_imbalance_is_the_sum_over_the_window() -> None:
-    strategy = OrderFlowImbalance(Params(window_s=10, report_every_s=0))
+    strategy = OrderFlowImbalance(OrderFlowImbalance.Params(window_s=10, report_every_s=0))
     feed = Feed(strategy, "left")
 
     feed.book_at(0, ("10", "5"), ("11", "5"))
@@ -200,7 +200,7 @@ def test_imbalance_is_the_sum_over_the_window() -> None:
 
 
 def test_resynced_book_starts_a_new_window() -> None:
-    strategy = OrderFlowImbalance(Params(report_every_s=0))
+    strategy = OrderFlowImbalance(OrderFlowImbalance.Params(report_every_s=0))
     feed = Feed(strategy, "left")
     feed.book_at(0, ("10", "5"), ("11", "5"))
     feed.book_at(1, ("10", "8"), ("11", "5"), is_snapshot=False)
@@ -212,7 +212,7 @@ def test_resynced_book_starts_a_new_window() -> None:
 
 
 def test_report_comes_at_its_interval_of_event_time(capsys: pytest.CaptureFixture[str]) -> None:
-    strategy = OrderFlowImbalance(Params(window_s=100, report_every_s=5))
+    strategy = OrderFlowImbalance(OrderFlowImbalance.Params(window_s=100, report_every_s=5))
     feed = Feed(strategy, "left")
 
     for second in range(11):
