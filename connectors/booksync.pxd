@@ -1,4 +1,4 @@
-"""Keeps one book true: continuity, snapshot join, checksum, crossing. Sans-I/O: the session does what it asks for."""
+"""Keeps one book true: continuity, snapshot join, checksum, crossing. Sans-I/O: the session acts."""
 from libc.stdint cimport int64_t
 
 from connectors.book cimport Book
@@ -12,10 +12,11 @@ cpdef enum Action:
     DROPPED = 2             # seen already, or of no use without a snapshot; nothing to do
     NEED_SNAPSHOT = 3       # get the REST snapshot, then on_snapshot
     NEED_RESUBSCRIBE = 4    # unsubscribe and subscribe this one stream: the venue sends a snapshot
+    REFRESH = 5             # APPLIED; and get a REST snapshot meanwhile: the price nears levels that are unknown
 
 cdef enum Phase:
     FOLLOWING = 0           # the book is built; each change is checked against the one before
-    JOINING = 1             # built from a snapshot that is newer than every change so far: the next one must join it
+    JOINING = 1             # the snapshot is newer than every change so far: the next one must join it
     AWAITING_REST = 2       # asked for a REST snapshot; changes are buffered
     AWAITING_STREAM = 3     # asked for a resubscription; changes are dropped
 
@@ -27,7 +28,8 @@ cdef class BookSync:
 
         # Counters since creation.
         readonly int64_t gaps           # sequence gaps
-        readonly int64_t failures       # wrong checksums, crossed books, snapshots walked past
+        readonly int64_t failures       # wrong checksums, crossed books, unreadable messages
+        readonly int64_t refreshes      # snapshots asked for because the price neared the edge of the last one
         readonly int64_t dropped        # changes older than the snapshot, or without a book to go to
         readonly int64_t duplicates     # changes that were applied already
         readonly int64_t checksums      # compared and equal
@@ -48,8 +50,9 @@ cdef class BookSync:
         BookChange _held                # a REST snapshot that came before the first change
         int64_t _last_id
         int _drops_in_a_row
-        int64_t _edge_bid               # worst prices a truncated snapshot covered; ABSENT: it had everything
-        int64_t _edge_ask
+        bint _is_refreshing             # a REST snapshot was asked for; the book is followed meanwhile
+        int64_t _low_bid                # best prices beyond these near the edge of a truncated snapshot
+        int64_t _high_ask               # ABSENT: the snapshot had everything
 
     cpdef Action on_change(self, BookChange change) except *
     cpdef list on_snapshot(self, BookChange snapshot)
@@ -67,6 +70,7 @@ cdef class BookSync:
     cdef object _fault(self, BookChange change)
     cdef Action _drop(self, BookChange change, bint is_repeated) except *
     cdef Action _gap(self, BookChange change) except *
+    cdef Action _look_ahead(self) except *
     cdef Action _fail(self, object error) except *
     cdef list _join(self, BookChange snapshot)
     cdef list _too_old(self, BookChange snapshot, BookChange first)

@@ -12,6 +12,7 @@ class Action(enum.IntEnum):
     DROPPED = 2
     NEED_SNAPSHOT = 3
     NEED_RESUBSCRIBE = 4
+    REFRESH = 5
 
 class BookSync:
     book: Book
@@ -19,6 +20,7 @@ class BookSync:
     action: Action
     gaps: int
     failures: int
+    refreshes: int
     dropped: int
     duplicates: int
     checksums: int

@@ -6,7 +6,7 @@ from connectors.events cimport BookChange
 from connectors.fixed cimport ABSENT, text_of
 from connectors.instrument cimport Stream
 from connectors.sequence cimport Verdict
-from connectors.errors import BookChecksum, BookCrossed, BookError, BookGap, ConfigError
+from connectors.errors import BookChecksum, BookCrossed, BookGap, ConfigError
 from connectors.sequence import RULES
 
 # So many old messages in a row are no repetition: the venue's numbering went back.
@@ -41,7 +41,8 @@ cdef class BookSync:
         """At (re)subscription. NEED_SNAPSHOT: ask for it once the first change has come; else BUFFERED: wait."""
         self._buffer.clear()
         self._held = None
-        self._last_id = self._edge_bid = self._edge_ask = ABSENT
+        self._last_id = self._low_bid = self._high_ask = ABSENT
+        self._is_refreshing = False
         self._drops_in_a_row = 0
         self.book.wipe()
         self._phase = Phase.AWAITING_REST if self._has_rest else Phase.AWAITING_STREAM
@@ -127,11 +128,14 @@ cdef class BookSync:
 
         BUFFERED: no change has come yet, the snapshot is held. NEED_SNAPSHOT: too old, ask again.
         """
-        if self._phase != Phase.AWAITING_REST:
+        if self._phase != Phase.AWAITING_REST and not self._is_refreshing:
             self.dropped += 1
             self.action = Action.DROPPED
             return []
-        if not self._buffer:
+        if self._is_refreshing and not self._buffer and snapshot.last_id < self._last_id:
+            self.action = Action.NEED_SNAPSHOT
+            return []
+        if not self._buffer and not self._is_refreshing:
             self._held = snapshot.copy()
             self.action = Action.BUFFERED
             return []
@@ -153,7 +157,9 @@ cdef class BookSync:
             else:
                 applied.append(change)
                 last_id = change.last_id
-        self.dropped += old
+        if not self._is_refreshing:
+            self.dropped += old
+        self._is_refreshing = False
         self._buffer.clear()
         self.book.apply_change(snapshot)
         self.book.begin_epoch()
@@ -162,7 +168,7 @@ cdef class BookSync:
         self._phase = Phase.JOINING if len(applied) == 1 else Phase.FOLLOWING
         for change in applied:
             self.action = Action.APPLIED if change is snapshot else self._apply(change)
-            if self.action != Action.APPLIED:
+            if self.action != Action.APPLIED and self.action != Action.REFRESH:
                 return []
         error = self._fault(snapshot) if len(applied) == 1 else None
         if error is not None:
@@ -180,7 +186,7 @@ cdef class BookSync:
         # What lies before `first` can not join a newer snapshot either.
         while self._buffer and self._buffer[0] is not first:
             self._buffer.popleft()
-            self.dropped += 1
+            self.dropped += 0 if self._is_refreshing else 1
         self.action = Action.NEED_SNAPSHOT
         return []
 
@@ -199,6 +205,12 @@ cdef class BookSync:
         return Action.APPLIED
 
     cdef Action _apply(self, BookChange change) except *:
+        if self._is_refreshing:
+            self._buffer.append(change.copy())
+            if len(self._buffer) >= self._max_buffer:
+                # Nobody answers: ask again.
+                self._buffer.clear()
+                self._is_refreshing = False
         self.book.apply_change(change)
         self._last_id = change.last_id
         self._drops_in_a_row = 0
@@ -207,7 +219,7 @@ cdef class BookSync:
             return self._fail(error)
         if self.book.state != BookState.LIVE:
             self.book.set_state(BookState.LIVE)
-        return Action.APPLIED
+        return self._look_ahead()
 
     cdef object _fault(self, BookChange change):
         """What is wrong with the book after `change`; None: nothing."""
@@ -226,27 +238,31 @@ cdef class BookSync:
                     f"after the change {change.ids}", symbol=book.instrument.symbol, stream=self.stream.topic,
                 )
             self.checksums += 1
-        if self._edge_bid != ABSENT and (book.bid_side.count == 0 or book.best_bid_px() < self._edge_bid):
-            return self._walked("bids")
-        if self._edge_ask != ABSENT and (book.ask_side.count == 0 or book.best_ask_px() > self._edge_ask):
-            return self._walked("asks")
         return None
 
-    def _walked(self, side):
-        return BookError(
-            f"{self.stream.topic}: the price walked past the {self._snapshot_levels} {side} that the snapshot held; "
-            f"levels there are unknown", symbol=self.stream.instrument.symbol, stream=self.stream.topic,
-        )
-
     cdef int _note_edges(self, BookChange snapshot) except -1:
-        """Levels beyond a truncated snapshot are unknown until they change."""
+        """Levels beyond a truncated snapshot are unknown until they change: look ahead at 3/4 of the way there."""
         cdef Py_ssize_t most = self._snapshot_levels
-        self._edge_bid = self._edge_ask = ABSENT
+        cdef Book book = self.book
+        self._low_bid = self._high_ask = ABSENT
         if most > 0 and snapshot.bid_count >= most:
-            self._edge_bid = self.book.worst_bid_px()
+            self._low_bid = book.worst_bid_px() + (book.best_bid_px() - book.worst_bid_px()) // 4
         if most > 0 and snapshot.ask_count >= most:
-            self._edge_ask = self.book.worst_ask_px()
+            self._high_ask = book.worst_ask_px() - (book.worst_ask_px() - book.best_ask_px()) // 4
         return 0
+
+    cdef Action _look_ahead(self) except *:
+        """APPLIED, or REFRESH: once until the snapshot comes."""
+        cdef Book book = self.book
+        if self._is_refreshing or self._phase != Phase.FOLLOWING:
+            return Action.APPLIED
+        if (self._low_bid == ABSENT or book.best_bid_px() >= self._low_bid) and (
+            self._high_ask == ABSENT or ABSENT < book.best_ask_px() <= self._high_ask
+        ):
+            return Action.APPLIED
+        self._is_refreshing = True
+        self.refreshes += 1
+        return Action.REFRESH
 
     cdef Action _drop(self, BookChange change, bint is_repeated) except *:
         if is_repeated:
