@@ -1,6 +1,7 @@
 """What kind of frame is it, and of which stream? Fragments joined, gzip inflated, one look at the first bytes."""
 from libc.stdint cimport int64_t, uint64_t
 
+from connectors.booksync cimport BookSync
 from connectors.gate cimport Gate
 from connectors.instrument cimport Stream
 from connectors.metrics cimport ConnectionCounters, StreamCounters
@@ -11,12 +12,13 @@ cdef class Entry:
     cdef:
         readonly Stream stream
         readonly Gate gate
-        readonly object sync            # booksync.BookSync, or None
+        readonly BookSync sync          # None: no book, or nobody wants it
         readonly uint64_t messages      # on this socket
         readonly int64_t last_ns        # monotonic, of the last of them; 0: none
         readonly bint is_awaited        # tell the owner of the next message
         readonly bint is_muted          # another socket delivers this stream now
         readonly list held              # payloads kept back until this socket takes over; None: deliver at once
+        readonly list siblings          # Entry: other kinds in the same messages (ticker and funding); or None
         StreamCounters counters
         int64_t epoch                   # of the book, at the last callback
         int64_t _error_told_ns

@@ -1,5 +1,6 @@
 from typing import Any
 
+from connectors.booksync import BookSync
 from connectors.exchange import Exchange
 from connectors.gate import Gate
 from connectors.instrument import Stream
@@ -10,13 +11,15 @@ from connectors.sink import Sink
 class Entry:
     stream: Stream
     gate: Gate
-    sync: Any
+    sync: BookSync | None
     messages: int
     last_ns: int
     is_awaited: bool
     is_muted: bool
     held: list[tuple[Any, bytes]] | None
-    def __init__(self, stream: Stream, gate: Gate, sync: Any = None) -> None: ...
+    siblings: list[Entry] | None
+    def __init__(self, stream: Stream, gate: Gate, sync: BookSync | None = None) -> None: ...
+    def add_sibling(self, entry: Entry) -> None: ...
 
 class Intake(Sink):
     exchange: Exchange

@@ -22,7 +22,7 @@ _PONG = Inbound(Kind.PONG)
 cdef class Entry:
     """One stream on one socket."""
 
-    def __init__(self, Stream stream not None, Gate gate not None, sync=None):
+    def __init__(self, Stream stream not None, Gate gate not None, BookSync sync=None):
         self.stream = stream
         self.gate = gate
         self.sync = sync
@@ -31,6 +31,12 @@ cdef class Entry:
         if stream.counters is None:
             stream.counters = StreamCounters()
         self.counters = stream.counters
+
+    def add_sibling(self, Entry entry not None):
+        """A stream of the same topic and key, of another kind: the same messages hold both."""
+        if self.siblings is None:
+            self.siblings = []
+        self.siblings.append(entry)
 
 
 cdef class Intake(Sink):

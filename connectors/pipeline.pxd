@@ -21,6 +21,7 @@ cdef class Pipeline(Intake):
         bint _is_taking_over
 
     cdef tuple _keep(self, object frame)
+    cdef int _decode_all(self, Entry entry, object payload, Py_ssize_t size) except -1
     cdef int _decode(self, Entry entry, object payload) except -1
     cdef int _deliver(self, list slots, int which, object first, object second) except -1
     cdef int _deliver_book(self, object book, object change) except -1

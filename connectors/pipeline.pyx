@@ -70,6 +70,8 @@ cdef class Pipeline(Intake):
         entry.counters.resubscribes += 1
         entry.gate.on_new_socket()
         stream.state = None
+        for sibling in entry.siblings or ():
+            sibling.stream.state = None
         if entry.sync is not None:
             entry.sync.on_resubscribed()
 
@@ -119,9 +121,8 @@ cdef class Pipeline(Intake):
         self._count(entry, len(payload))
         if not is_known:
             self._raw(frame)
-        if entry.stream.is_wanted:
-            # A book's rule knows by itself what it has applied, and needs the whole chain.
-            self._decode(entry, payload)
+        # A book's rule knows by itself what it has applied, and needs the whole chain.
+        self._decode_all(entry, payload, len(payload))
 
     cdef int _data(self, Entry entry, object frame, object payload, Py_ssize_t size) except -1:
         entry.messages += 1
@@ -141,8 +142,21 @@ cdef class Pipeline(Intake):
         self._count(entry, size)
         if frame is not None:
             self._raw(frame)
+        if entry.siblings is not None:
+            return self._decode_all(entry, payload, size)
         if entry.stream.is_wanted:
             self._decode(entry, payload)
+        return 0
+
+    cdef int _decode_all(self, Entry entry, object payload, Py_ssize_t size) except -1:
+        cdef Entry sibling
+        if entry.stream.is_wanted:
+            self._decode(entry, payload)
+        if entry.siblings is not None:
+            for sibling in entry.siblings:
+                self._count(sibling, size)
+                if sibling.stream.is_wanted:
+                    self._decode(sibling, payload)
         return 0
 
     cdef tuple _keep(self, object frame):

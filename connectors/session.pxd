@@ -19,6 +19,8 @@ cdef class Session(WSListener):
         object _owner
         object _clock
         object _tap
+        str _route
+        str _url
         list _slots
         bint _is_system_clock
         bint _is_fresh_read

@@ -15,11 +15,14 @@ cdef class Session(WSListener):
     """
 
     def __init__(self, exchange, entries, slots, *, owner, int conn_id, str connection, clock,
-                 ConnectionCounters counters not None, tap=None, double slow_callback_ms=5.0):
+                 ConnectionCounters counters not None, tap=None, str route="", str url="",
+                 double slow_callback_ms=5.0):
         self.exchange = exchange
         self.conn_id = conn_id
         self.connection = connection
         self.close_reason = ""
+        self._route = route
+        self._url = url
         self._owner = owner
         self._clock = clock
         self._is_system_clock = type(clock) is SystemClock
@@ -34,6 +37,9 @@ cdef class Session(WSListener):
     cpdef on_ws_connected(self, WSTransport transport):
         self.transport = transport
         self.pipeline.transport = transport
+        if self._tap is not None:
+            name = self.exchange.facts.name
+            self._tap.on_connect(self._clock.time_ns(), self.conn_id, name, self._route, self._url)
         self._owner.on_opened(transport)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
@@ -128,6 +134,11 @@ cdef class Session(WSListener):
             self.pipeline.take(frame, payload, opcode, is_final, frame.payload_ptr, frame.payload_size)
         finally:
             stored.close()
+
+    def set_owner(self, owner):
+        """A candidate that won a race is heard by another from now on."""
+        self._owner = owner
+        self.pipeline.owner = owner
 
     def send_text(self, bytes payload):
         """A request or a heartbeat of the venue's own. Nothing is sent on a socket that is gone."""
