@@ -98,13 +98,14 @@ class MetricsSettings(_Struct, frozen=True):
 
 
 class MockSettings(_Struct, frozen=True):
-    """The run starts a mock exchange for each exchange of its connections and dials that instead of the venue.
+    """The run starts a mock exchange for each exchange of its connections and dials it instead of the venue.
 
-    Their `url` and `rest_url` are filled in; what a connection gives itself stays. For demos: no network is needed.
+    Their `url` and `rest_url` are filled in; what a connection gives itself stays. No network is needed.
     """
 
     seed: int = 1  # of the generator: the same seed gives the same messages
-    rate: float = 20.0  # steps of the market a second and symbol; most streams send a message at each
+    rate: float = 50.0  # steps of the market a second and symbol; most streams send a message at each
+    faults: tuple[str, ...] = ()  # as of `connectors mock --fault`
 
 
 class Settings(_Struct, frozen=True):
