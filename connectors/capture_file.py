@@ -1,4 +1,4 @@
-"""Write and read capture files (layout: capture.py). Knows files and zstd; knows no session, clock or thread."""
+"""Write and read capture files (layout: capture.py). Knows files and zstd; no session, clock or thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ END = "end"
 """MARKER text of a file that was closed in order."""
 
 MAX_RECORD_BYTES = 256 * 1024 * 1024
-_CHUNK = 1 << 20
+_STEPS = (1 << 20, 4096, 1)
 
 
 class RawFile(Protocol):
@@ -42,8 +42,8 @@ class CaptureWriter:
     """Appends records to a new file. A frame of the file is written by each `flush()`, whole or not at all.
 
     header: what stands in the HEADER record beside "format"; no secrets. ns: its time.
-    Raises OSError: the file cannot be made. After a failed `flush()` the file ends with its last whole frame and the
-    records of that flush are gone; the writer can go on (the disk may have room again).
+    Raises OSError: the file cannot be made. After a failed `flush()` the file ends with its last whole frame
+    and the records of that flush are gone; the writer can go on (the disk may have room again).
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class CaptureWriter:
         self._pending.append(data)
 
     def flush(self) -> None:
-        """Write all kept records as one zstd frame and sync it to the disk. Raises OSError (disk full ...)."""
+        """Write all kept records as one zstd frame and sync it to the disk. Raises OSError (disk full)."""
         if self._file is None or not self._pending:
             return
         data = b"".join(self._pending)
@@ -103,7 +103,7 @@ class CaptureWriter:
             log.error("%s: a torn frame stays at byte %d: %s", self.path, self.written_bytes, error)
 
     def close(self, ns: int = 0) -> None:
-        """Flush, mark the end, close. Idempotent. Raises OSError as flush; the file is closed all the same."""
+        """Flush, mark the end, close. Idempotent. Raises OSError as flush; the file is closed even then."""
         if self._file is None:
             return
         try:
@@ -124,8 +124,8 @@ def _write_all(file: RawFile, data: bytes) -> None:
 class CaptureReader:
     """Iterates over the records of a capture, HEADER included. Memory stays bounded by the largest record.
 
-    header: the HEADER's JSON. After the iteration: `is_closed` (the recorder ended in order), `torn_bytes` (of a last
-    record that is not whole), `damage` (why reading stopped early; "" if it did not).
+    header: the HEADER's JSON. After the iteration: `is_closed` (the recorder ended in order), `torn_bytes`
+    (of a last record that is not whole), `damage` (why it stopped early; "" if it did not).
     Raises CaptureError: not a capture, or one of a newer format.
     """
 
@@ -191,16 +191,27 @@ class CaptureReader:
         return end if end <= len(data) else None
 
     def _plain(self, file: BinaryIO) -> Iterator[bytes]:
-        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-        while True:
+        """The decompressed bytes. Before damage every byte that can be had: steps get smaller towards it."""
+        done = 0
+        for step in _STEPS:
+            file.seek(0)
+            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
             try:
-                chunk = reader.read(_CHUNK)
+                _skip(reader, done)
+                while chunk := reader.read(step):
+                    done += len(chunk)
+                    yield chunk
             except zstandard.ZstdError as error:
-                self.damage = f"near byte {file.tell()} of the file: {error}"
-                return
-            if not chunk:
-                return
-            yield chunk
+                # A failed read gives nothing of what it had decompressed: again, in smaller steps.
+                damage = f"after {done} bytes, near byte {file.tell()} of the file: {error}"
+                continue
+            return
+        self.damage = damage
+
+
+def _skip(reader: zstandard.ZstdDecompressionReader, size: int) -> None:
+    while size:
+        size -= len(reader.read(min(size, _STEPS[0])))
 
 
 def _unpack(data: bytes, position: int, end: int) -> Record:

@@ -1,11 +1,11 @@
 """Captures that others have recorded, as records of our own format. Lines are read one by one; gzip or plain.
 
-read_ndtext         `<recv ns> <text as received>` per line; a line that is a REST book snapshot becomes a REST record
-read_session_log    `URL <-> ts`, `URL <- ts: sent`, `ts: received`; binary frames as Python bytes literals (b'...')
+read_ndtext         `<recv ns> <text as received>` per line; a REST book snapshot becomes a REST record
+read_session_log    `URL <-> ts`, `URL <- ts: sent`, `ts: received`; binary frames as Python bytes literals
 read_http_log       `URL -> ts: body`, sometimes ` header: {...}` behind it
 read_fixtures       JSON lines: `{"source_path": ..., "message": ...}`, or the messages themselves
 
-All raise CaptureError with file, line, what was expected and what came. None keeps more than a line in memory.
+All raise CaptureError with file, line, what was expected and what came. None keeps more than a line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gzip
 import heapq
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -89,12 +89,10 @@ def read_ndtext(path: Path, exchange: str = "") -> Iterator[Record]:
             yield Record(ns, 1, RecordKind.FRAME_IN, TEXT, payload=text)
 
 
-def read_session_log(path: Path, http_path: Path | None = None, exchange: str = "") -> Iterator[Record]:
-    """One socket's log, merged by time with the REST log of the same run if one is given."""
-    stream = _session(path, exchange)
-    if http_path is None:
-        return stream
-    return heapq.merge(stream, read_http_log(http_path, exchange), key=lambda record: record.ns)
+def read_session_log(path: Path, http_paths: Sequence[Path] = (), exchange: str = "") -> Iterator[Record]:
+    """One socket's log, merged by time with the REST logs of the same run."""
+    logs = [read_http_log(http_path, exchange) for http_path in http_paths]
+    return heapq.merge(_session(path, exchange), *logs, key=lambda record: record.ns)
 
 
 def _session(path: Path, exchange: str) -> Iterator[Record]:
@@ -153,7 +151,7 @@ def read_fixtures(path: Path, exchange: str = "") -> Iterator[Record]:
 
 
 def open_any(path: Path, exchange: str = "") -> Iterator[Record]:
-    """The reader that a file's name asks for; the REST log beside a session log is merged in.
+    """The reader that a file's name asks for; the REST logs beside a session log are merged in.
 
     exchange: written into records where the file does not name one. Raises CaptureError: no such format.
     """
@@ -163,8 +161,8 @@ def open_any(path: Path, exchange: str = "") -> Iterator[Record]:
     if ".ndtext" in name:
         return read_ndtext(path, exchange)
     if match := re.fullmatch(r"(.+)\.ws\.\d+\.\d+(\.gz)?", name):
-        beside = path.with_name(f"{match[1]}.http.0.0{match[2] or ''}")
-        return read_session_log(path, beside if beside.exists() else None, exchange)
+        beside = [path.with_name(f"{match[1]}{tail}{match[2] or ''}") for tail in (".http.0.0", ".0")]
+        return read_session_log(path, [each for each in beside if each.exists()], exchange)
     if re.fullmatch(r".+\.(http\.\d+\.)?\d+(\.gz)?", name):
         return read_http_log(path, exchange)
     if ".jsonl" in name:

@@ -1,8 +1,8 @@
 """The recorder: a Tap that keeps all that goes in and out of a run in capture files.
 
-The loop's thread packs a record and appends it to a bounded queue. A thread of its own takes the queue once a second,
-compresses, writes and syncs: a killed process loses at most the last second. What cannot be kept (disk full, queue
-full) is counted in `dropped`, told once per episode, and marked in the file where it is missing.
+The loop's thread packs a record and appends it to a bounded queue. A thread of its own takes the queue once a
+second, compresses, writes and syncs: a killed process loses at most the last second. What cannot be kept
+(disk or queue full) is counted in `dropped`, told once per episode, and marked in the file at its place.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _CONN_ID = slice(12, 16)
 class Recorder:
     """Implements tap.Tap. `start()` opens the first file and the thread, `close()` writes what is left.
 
-    dir: made if missing. max_bytes: a new file after that many compressed bytes; each file can be read alone, open
-    connections are told again at its start. header: for the HEADER record (config without secrets, exchanges).
+    dir: made if missing. max_bytes: a new file after that many compressed bytes; each file can be read alone,
+    open connections are told again at its start. header: for the HEADER record (config without secrets ...).
     flush_s: period of the writing thread. max_pending_bytes: of the queue.
     Raises OSError from start(): the directory or the first file cannot be made. Never raises afterwards.
     """
