@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.backoff import Window
@@ -54,7 +54,7 @@ class ConnIds:
 
 
 class Connection:
-    """`dials` is shared by all connections to a host."""
+    """`dials` is shared by all connections to a host. instruments: of the run, by key; grows with it."""
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Connection:
         dials: Window,
         rest: Rest | None,
         conn_ids: ConnIds,
+        instruments: Mapping[str, Instrument],
         tap: Tap | None = None,
     ) -> None:
         self.name = name
@@ -84,6 +85,7 @@ class Connection:
         self.kept_books: set[str] = set()  # instrument keys
         self.streams: dict[StreamKey, Stream] = {key_of(stream): stream for stream in streams}
         self.links: list[Link] = []
+        self._instruments = instruments
         self.rotations = Rotations(self)
         self.snapshots = Snapshots(self, rest)
         self.is_stopped = False
@@ -163,6 +165,10 @@ class Connection:
             slow_callback_ms=self.settings.backpressure.slow_callback_ms,
         )
         ear.session = session
+        # A stream about many instruments names each: those of the run are known, others are skipped.
+        name = self.exchange.facts.name
+        mine = {each.native: each for each in self._instruments.values() if each.exchange == name}
+        session.pipeline.instruments.update(mine)
         if link.is_successor:
             session.pipeline.hold()
         return session

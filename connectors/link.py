@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 NEED_RESUBSCRIBE = 4  # booksync.Action
+CLOSE_S = 2.0
 
 
 class Link:
@@ -91,7 +92,7 @@ class Link:
             self._dialling.cancel()
         if self.session is not None:
             session, self.session = self.session, None
-            session.close(False, why)
+            self._close(session, False, why)
         self._arm()
 
     def redial(self, why: str) -> None:
@@ -196,7 +197,7 @@ class Link:
                     self._dialling = self.connection.spawn(self._dial(attempt))
                 case Close(is_abort, reason):
                     if self.session is not None:
-                        self.session.close(is_abort, reason)
+                        self._close(self.session, is_abort, reason)
                 case Tell(kind, stream, detail, values):
                     self.connection.tell(kind, stream, detail, values, link=self)
                 case Restarted(stream):
@@ -208,6 +209,12 @@ class Link:
                     self.session = None
                     self.connection.on_lost(self, reason)
         self._arm()
+
+    def _close(self, session: Session, is_abort: bool, reason: str) -> None:
+        session.close(is_abort, reason)
+        if not is_abort:
+            # The peer has so long for its CLOSE; what it still sends until then is delivered.
+            self.connection.loop.call_later(CLOSE_S, session.close, True, reason)
 
     def _arm(self) -> None:
         """One timer, for the next deadline of all."""

@@ -24,6 +24,7 @@ cdef Py_ssize_t MAX_HELD = 50_000       # messages of one stream that wait for t
 cdef int ACTION_APPLIED = 0
 cdef int ACTION_DROPPED = 2
 cdef int ACTION_NEED_SNAPSHOT = 3
+cdef int ACTION_REFRESH = 5             # applied, and a new snapshot is wanted beside the stream
 
 
 cdef class Pipeline(Intake):
@@ -263,6 +264,9 @@ cdef class Pipeline(Intake):
         action = entry.sync.on_change(change)
         if action == ACTION_APPLIED:
             self._deliver_book(entry.sync.book, change)
+        elif action == ACTION_REFRESH:
+            self._deliver_book(entry.sync.book, change)
+            self.owner.on_book_action(entry.stream, ACTION_NEED_SNAPSHOT, None)
         elif action == ACTION_DROPPED:
             entry.counters.dropped += 1
         elif action >= ACTION_NEED_SNAPSHOT:

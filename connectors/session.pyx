@@ -160,12 +160,17 @@ cdef class Session(WSListener):
             self._tap.on_frame_out(self._clock.time_ns(), self.conn_id, opcode, payload)
 
     def close(self, bint is_abort, str reason):
-        """is_abort: the peer does not answer; the socket is dropped at once."""
+        """is_abort: the peer does not answer; the socket is dropped at once.
+
+        Else CLOSE is sent and what is still on its way is delivered, until the peer's CLOSE; the owner sets it a limit.
+        """
         if self.transport is None or self.is_closed:
             return
         if self.close_reason == "":
             self.close_reason = reason
         if not is_abort:
-            # 1000: normal. The venue's own reason is not for it to know.
+            # 1000: normal. Our reason is not for the venue to know.
+            self._record_out(8, b"\x03\xe8")
             self.transport.send_close(WSCloseCode.OK)
-        self.transport.disconnect(not is_abort)
+        else:
+            self.transport.disconnect(False)

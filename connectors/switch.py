@@ -84,10 +84,11 @@ class Switch:
         first = self._first_id(entry.stream, payload)
         if first is None:
             return False
-        if entry.stream.kind == "book":
-            return entry.sync is not None and entry.sync.book.is_live and entry.sync.book.last_id >= first
         if isinstance(first, str):
             return entry.gate.seen is not None and hash(first) in entry.gate.seen
+        if entry.stream.kind == "book":
+            sync = entry.sync
+            return sync is not None and sync.book.is_live and sync.book.last_id >= first
         return entry.gate.last_id >= first
 
     def _first_id(self, stream: Stream, payload: bytes) -> int | str | None:
