@@ -7,9 +7,8 @@ import struct
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
-
 from connectors.mock.limits import Window
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 if TYPE_CHECKING:
     from connectors.mock.server import MockExchange

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from connectors.mock.certificate import Certificate
 from connectors.mock.connection import MockConnection
@@ -22,6 +21,7 @@ from connectors.mock.pump import Pump
 from connectors.mock.source import Message, Source
 from connectors.mock.upkeep import Upkeep
 from connectors.mock.venue import HttpAnswer, MockVenue, Op, Request
+from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The mock plays captures: over a loopback socket, every message exactly once, books that can be joined at any time."""
+"""The mock plays captures: every message once over a socket, books that can be joined at any time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from connectors.capture import Record, RecordKind
 from connectors.exchange import Exchange
@@ -20,6 +19,7 @@ from connectors.mock.build import mock_venue
 from connectors.mock.playback import PlaybackSource
 from connectors.mock.source import FOREVER_NS
 from connectors.registry import load_exchange
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 CASES = [
     ("binance_spot", "hftbacktest/binance_spot_btcusdt_20240808.ndtext.gz", 41_248),
