@@ -41,7 +41,7 @@ class Hub:
 
     def tell(self, status: Status) -> None:
         """Log it and call every on_status that is concerned."""
-        where = ":".join(part for part in (status.connection, status.symbol or status.stream) if part)
+        where = " ".join(part for part in (status.connection, status.symbol, status.stream) if part)
         level = _LEVELS.get(status.kind, logging.INFO)
         log.log(level, "%s %s%s", where, status.kind.value, f": {status.detail}" if status.detail else "")
         for slot in self.slots:
@@ -66,8 +66,8 @@ class Hub:
         if now_ns - self._slow_told_ns.get(slot.name, -_TELL_EVERY_NS) < _TELL_EVERY_NS:
             return
         self._slow_told_ns[slot.name] = now_ns
-        detail = f"strategy {slot.name}: {callback} took {elapsed_ns / 1e6:.1f} ms ({slot.slow} slow calls so far)"
-        values = {"elapsed_ms": elapsed_ns / 1e6}
-        self.tell(
-            Status(StatusKind.SLOW, self.clock.time_ns(), connection, "", detail=detail, values=values)
+        detail = (
+            f"strategy {slot.name}: {callback} took {elapsed_ns / 1e6:.1f} ms ({slot.slow} slow calls so far)"
         )
+        values = {"elapsed_ms": elapsed_ns / 1e6}
+        self.tell(Status(StatusKind.SLOW, self.clock.time_ns(), connection, "", detail=detail, values=values))
