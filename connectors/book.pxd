@@ -28,7 +28,7 @@ cdef class Book:
         Side bid_side
         Side ask_side
 
-    cdef int apply_change(self, BookChange change) except -1    # no continuity check; a snapshot replaces all levels
+    cdef int apply_change(self, BookChange change) except -1    # unchecked; a snapshot replaces all
     cdef void begin_epoch(self) noexcept                        # LIVE with other levels than before
     cdef void set_state(self, BookState state) noexcept
     cdef void wipe(self) noexcept                               # no levels, state SYNCING

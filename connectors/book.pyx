@@ -8,7 +8,7 @@ from connectors.fixed import to_decimal
 
 
 cdef Py_ssize_t find(Side* side, int64_t px) noexcept nogil:
-    """Index of the first level whose sign * px is not below that of `px`. Searched from the best, where changes are."""
+    """Index of the first level whose sign * px is not below that of `px`; searched from the best."""
     cdef Py_ssize_t low = 0
     cdef Py_ssize_t high = side.count
     cdef Py_ssize_t step = 1
@@ -117,10 +117,9 @@ cdef class Book:
         self.last_id = ABSENT
 
     cdef bint is_crossed(self) noexcept:
-        return (
-            self.bid_side.count > 0 and self.ask_side.count > 0
-            and self.bid_side.levels[2 * self.bid_side.count - 2] >= self.ask_side.levels[2 * self.ask_side.count - 2]
-        )
+        if self.bid_side.count == 0 or self.ask_side.count == 0:
+            return False
+        return self.best_bid_px() >= self.best_ask_px()
 
     cdef int64_t best_bid_px(self) noexcept:
         return self.bid_side.levels[2 * self.bid_side.count - 2] if self.bid_side.count else ABSENT
@@ -135,39 +134,49 @@ cdef class Book:
         return self.ask_side.levels[0] if self.ask_side.count else ABSENT
 
     def apply(self, BookChange change not None):
-        """Apply levels without a continuity check (booksync checks); a snapshot replaces all and makes the book LIVE."""
+        """Apply levels without a continuity check (booksync checks); a snapshot makes the book LIVE."""
         self.apply_change(change)
         if change.is_snapshot:
             self.begin_epoch()
 
     @property
     def is_live(self): return self.state == BookState.LIVE
+
     @property
     def bid_count(self): return self.bid_side.count
+
     @property
     def ask_count(self): return self.ask_side.count
+
     @property
     def best_bid_int(self):
         return self.bid_side.levels[2 * self.bid_side.count - 2] if self.bid_side.count else None
+
     @property
     def best_ask_int(self):
         return self.ask_side.levels[2 * self.ask_side.count - 2] if self.ask_side.count else None
+
     @property
     def best_bid(self):
         return _top(&self.bid_side, 0, self.instrument.price_scale)
+
     @property
     def best_ask(self):
         return _top(&self.ask_side, 0, self.instrument.price_scale)
+
     @property
     def best_bid_size(self):
         return _top(&self.bid_side, 1, self.instrument.size_scale)
+
     @property
     def best_ask_size(self):
         return _top(&self.ask_side, 1, self.instrument.size_scale)
+
     @property
     def mid(self):
         """Half way between the best prices; NaN if a side is empty."""
         return (<double> self.best_bid + <double> self.best_ask) / 2
+
     @property
     def spread(self):
         return <double> self.best_ask - <double> self.best_bid

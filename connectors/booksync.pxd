@@ -12,7 +12,7 @@ cpdef enum Action:
     DROPPED = 2             # seen already, or of no use without a snapshot; nothing to do
     NEED_SNAPSHOT = 3       # get the REST snapshot, then on_snapshot
     NEED_RESUBSCRIBE = 4    # unsubscribe and subscribe this one stream: the venue sends a snapshot
-    REFRESH = 5             # APPLIED; and get a REST snapshot meanwhile: the price nears levels that are unknown
+    REFRESH = 5             # APPLIED; and get a REST snapshot meanwhile: the price nears unknown levels
 
 cdef enum Phase:
     FOLLOWING = 0           # the book is built; each change is checked against the one before
@@ -29,7 +29,7 @@ cdef class BookSync:
         # Counters since creation.
         readonly int64_t gaps           # sequence gaps
         readonly int64_t failures       # wrong checksums, crossed books, unreadable messages
-        readonly int64_t refreshes      # snapshots asked for because the price neared the edge of the last one
+        readonly int64_t refreshes      # snapshots asked for as the price neared the edge of the last one
         readonly int64_t dropped        # changes older than the snapshot, or without a book to go to
         readonly int64_t duplicates     # changes that were applied already
         readonly int64_t checksums      # compared and equal

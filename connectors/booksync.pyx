@@ -3,7 +3,7 @@ from collections import deque
 
 from connectors.book cimport Book, BookState
 from connectors.events cimport BookChange
-from connectors.fixed cimport ABSENT, text_of
+from connectors.fixed cimport ABSENT
 from connectors.instrument cimport Stream
 from connectors.sequence cimport Verdict
 from connectors.errors import BookChecksum, BookCrossed, BookGap, ConfigError
@@ -38,7 +38,7 @@ cdef class BookSync:
         self.start()
 
     cpdef Action start(self) except *:
-        """At (re)subscription. NEED_SNAPSHOT: ask for it once the first change has come; else BUFFERED: wait."""
+        """At subscription. NEED_SNAPSHOT: ask for it once the first change has come; BUFFERED: wait."""
         self._buffer.clear()
         self._held = None
         self._last_id = self._low_bid = self._high_ask = ABSENT
@@ -67,17 +67,17 @@ cdef class BookSync:
         return self.action
 
     cpdef bint covers(self, BookChange change) except *:
-        """The book is LIVE and a snapshot of change.last_id brings nothing new. False where ids are ABSENT."""
+        """The book is LIVE and a snapshot of change.last_id brings nothing new. False: ids are ABSENT."""
         cdef bint has_ids = self._last_id != ABSENT and change.last_id != ABSENT
         return has_ids and self.book.state == BookState.LIVE and change.last_id <= self._last_id
 
     cpdef object on_stale(self):
-        """The stream is silent: the levels stay, the state says so. The next change that follows makes it LIVE."""
+        """The stream is silent: levels stay, the state says so; the next change makes it LIVE."""
         if self.book.state == BookState.LIVE:
             self.book.set_state(BookState.STALE)
 
     cpdef object on_lost(self):
-        """The connection is gone: the levels stay as STALE until on_resubscribed; what comes meanwhile is dropped."""
+        """The connection is gone: levels stay as STALE until on_resubscribed; changes are dropped."""
         self.on_stale()
         self._buffer.clear()
         self._held = None
@@ -149,7 +149,8 @@ cdef class BookSync:
         cdef int64_t old = 0
         cdef list applied = [snapshot]
         for change in self._buffer:
-            verdict = self._rule.joins(last_id, change) if len(applied) == 1 else self._rule.follows(last_id, change)
+            is_first = len(applied) == 1
+            verdict = self._rule.joins(last_id, change) if is_first else self._rule.follows(last_id, change)
             if verdict == Verdict.DROP:
                 old += 1
             elif verdict == Verdict.GAP:
@@ -178,9 +179,8 @@ cdef class BookSync:
 
     cdef list _too_old(self, BookChange snapshot, BookChange first):
         """A change is missing between the snapshot and what was buffered: only a newer snapshot helps."""
-        cdef BookChange change
         self.error = BookGap(
-            f"{self.stream.topic}: the snapshot {text_of(snapshot.last_id, 0)} is too old for the change {first.ids}",
+            f"{self.stream.topic}: the snapshot {snapshot.last_id} is too old for the change {first.ids}",
             symbol=self.stream.instrument.symbol, stream=self.stream.topic,
         )
         # What lies before `first` can not join a newer snapshot either.
@@ -241,7 +241,7 @@ cdef class BookSync:
         return None
 
     cdef int _note_edges(self, BookChange snapshot) except -1:
-        """Levels beyond a truncated snapshot are unknown until they change: look ahead at 3/4 of the way there."""
+        """Levels beyond a truncated snapshot are unknown: look ahead at 3/4 of the way there."""
         cdef Py_ssize_t most = self._snapshot_levels
         cdef Book book = self.book
         self._low_bid = self._high_ask = ABSENT
@@ -278,7 +278,7 @@ cdef class BookSync:
         self.gaps += 1
         last = None if self._last_id == ABSENT else self._last_id
         action = self._fail(BookGap(
-            f"{self.stream.topic}: expected the change after {last} (rule {self._rule.name}), got {change.ids}",
+            f"{self.stream.topic}: expected what follows {last} (rule {self._rule.name}), got {change.ids}",
             symbol=self.stream.instrument.symbol, stream=self.stream.topic,
             missing=self._rule.missing(self._last_id, change),
         ))

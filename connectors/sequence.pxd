@@ -12,6 +12,9 @@ cpdef enum Verdict:
 cdef class Rule:
     cdef readonly str name
 
-    cpdef Verdict follows(self, int64_t last_id, BookChange change) except *   # is `change` the next after last_id?
-    cpdef Verdict joins(self, int64_t snapshot_id, BookChange change) except *  # the first change on a REST snapshot
-    cpdef int64_t missing(self, int64_t last_id, BookChange change) except *   # ids skipped at a GAP; 0: cannot tell
+    # Is `change` the next one after last_id?
+    cpdef Verdict follows(self, int64_t last_id, BookChange change) except *
+    # Is it the first one on a REST snapshot?
+    cpdef Verdict joins(self, int64_t snapshot_id, BookChange change) except *
+    # Ids skipped at a GAP; 0: cannot tell.
+    cpdef int64_t missing(self, int64_t last_id, BookChange change) except *

@@ -8,8 +8,8 @@
     full        each message is a whole book
     none        nothing to go by
 
-ABSENT ids never pass a rule that needs them, except that prev_reset lets a message pass that carries a checksum:
-the checksum is then compared (booksync) and proves more than ids do.
+ABSENT ids never pass a rule that needs them, except that prev_reset lets a message pass that carries a
+checksum: it is then compared (booksync) and proves more than ids do.
 """
 from connectors.fixed cimport ABSENT
 
@@ -25,7 +25,7 @@ cdef class Rule:
         return Verdict.RESET if change.is_snapshot else Verdict.APPLY
 
     cpdef Verdict joins(self, int64_t snapshot_id, BookChange change) except *:
-        """Does the first buffered `change` join a REST snapshot of `snapshot_id`? DROP: older; GAP: snapshot too old."""
+        """Does the first `change` join a snapshot of `snapshot_id`? DROP: older; GAP: snapshot too old."""
         return Verdict.APPLY
 
     cpdef int64_t missing(self, int64_t last_id, BookChange change) except *:
@@ -67,8 +67,8 @@ cdef class PrevRule(Rule):
         return Verdict.DROP if change.last_id <= last_id else Verdict.GAP
 
     cpdef Verdict joins(self, int64_t snapshot_id, BookChange change) except *:
-        # Documented: first_id <= id <= last_id. Nothing of this book lies between prev_id and first_id, so a snapshot
-        # taken there joins as well; a quiet book would else never join.
+        # Documented: first_id <= id <= last_id. Nothing of this book lies between prev_id and first_id, so a
+        # snapshot taken there joins as well; a quiet book would else never join.
         if snapshot_id == ABSENT or change.prev_id == ABSENT or change.last_id < change.prev_id:
             return Verdict.GAP
         if change.last_id < snapshot_id:
@@ -79,7 +79,7 @@ cdef class PrevRule(Rule):
 
 
 cdef class PrevResetRule(Rule):
-    """prev_id is the last_id of the message before; last_id below prev_id restarts the numbering, equal is a keep-alive."""
+    """prev_id is the last_id before; last_id below prev_id restarts the numbering, equal is a keep-alive."""
 
     cpdef Verdict follows(self, int64_t last_id, BookChange change) except *:
         if change.is_snapshot:

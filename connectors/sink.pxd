@@ -1,4 +1,4 @@
-"""Where decoders put what they read: text in, reused events out. One per session; a decoder never keeps it."""
+"""Where decoders put what they read: text in, reused events out. One per session, never kept by a decoder."""
 from libc.stdint cimport int64_t
 
 from connectors.events cimport BookChange, Candle, Event, Funding, Liquidation, Quote, Ticker, Trade

@@ -87,7 +87,8 @@ cdef class Sink:
             event.id_number, event.id_text = ABSENT, trade_id
         self.on_trade(event)
 
-    def quote(self, bid, bid_size, ask, ask_size, int64_t exchange_ns, update_id=None, Instrument instrument=None):
+    def quote(self, bid, bid_size, ask, ask_size, int64_t exchange_ns, update_id=None,
+              Instrument instrument=None):
         """None or '' for both numbers of a side that is empty."""
         cdef Quote event = self.quote_event
         instrument = self._begin(event, instrument, exchange_ns)
@@ -98,11 +99,11 @@ cdef class Sink:
         event.sequence = identifier(update_id)
         self.on_quote(event)
 
-    def book(self, bint is_snapshot, bids, asks, int64_t exchange_ns, *, first_id=None, last_id=None, prev_id=None,
-             checksum=None, Instrument instrument=None):
+    def book(self, bint is_snapshot, bids, asks, int64_t exchange_ns, *, first_id=None, last_id=None,
+             prev_id=None, checksum=None, Instrument instrument=None):
         """bids, asks: lists of rows whose first two items are price and size text; size 0 deletes.
 
-        Ids: as the venue sends them; None where it sends none. checksum: None where it is unused (0 where 0 means so).
+        Ids: as the venue sends them; None where it sends none. checksum: None where it is unused.
         """
         cdef BookChange event = self.book_event
         cdef int price_scale, size_scale
@@ -126,8 +127,8 @@ cdef class Sink:
         self.on_book(event)
 
     def ticker(self, int64_t exchange_ns, *, last=None, last_size=None, bid=None, bid_size=None, ask=None,
-               ask_size=None, open=None, high=None, low=None, mark=None, index=None, volume=None, turnover=None,
-               open_interest=None, Instrument instrument=None):
+               ask_size=None, open=None, high=None, low=None, mark=None, index=None, volume=None,
+               turnover=None, open_interest=None, Instrument instrument=None):
         """All numbers optional text."""
         cdef Ticker event = self.ticker_event
         instrument = self._begin(event, instrument, exchange_ns)
