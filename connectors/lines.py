@@ -37,7 +37,9 @@ def _connection(row: ConnectionRow) -> str:
 def _instrument(row: InstrumentRow) -> str:
     fields = [f"{row.connection}:{row.symbol}"]
     if row.book:
-        fields.append(f"book={row.book} bid={price_text(row.bid)} ask={price_text(row.ask)}")
+        fields.append(
+            f"book={row.book} bid={price_text(row.bid, row.ask)} ask={price_text(row.ask, row.bid)}"
+        )
     fields.append(_field("msg_per_s", row.messages_per_s, 0))
     fields.append(_field("age_ms", row.age_ms, 0))
     fields.append(f"gaps={row.gaps} resyncs={row.resyncs}")

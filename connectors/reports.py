@@ -119,7 +119,7 @@ class LiveReport:
         log_file: Path | None = None,
         console: Console | None = None,
     ) -> None:
-        self._console = console or Console()
+        self._console = console or Console(file=sys.stdout)
         self._title = title
         self._lines: list[Text] = []
         handler = logging.FileHandler(log_file) if log_file else _LineHandler(self._lines)

@@ -122,9 +122,16 @@ def _instrument_row(
     )
 
 
-def price_text(price: float | None) -> str:
-    """Shortest text that reads back as the same number, never with an exponent."""
-    return "-" if price is None else f"{Decimal(repr(price)).normalize():f}"
+def price_text(price: float | None, like: float | None = None) -> str:
+    """Shortest text that reads back as the same number, never an exponent; at least the decimals of `like`."""
+    if price is None:
+        return "-"
+    return f"{price:.{max(_decimals(price), 0 if like is None else _decimals(like))}f}"
+
+
+def _decimals(price: float) -> int:
+    exponent = Decimal(repr(price)).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def number_text(value: float | None, digits: int = 1) -> str:

@@ -29,7 +29,7 @@ STATE_STYLES = {
     "stale": "bold red",
     "invalid": "bold red",
 }
-_FIXED_LINES = 9  # title, both headings with their rules, strategies, the line "and N more"
+_FIXED_LINES = 7  # an empty one, title, two headings, "and N more", "records LOST", the cursor's
 
 
 def render(
@@ -39,7 +39,7 @@ def render(
     connections = connection_rows(view, previous)
     instruments = instrument_rows(view, previous)
     room = None if height is None else max(3, height - _FIXED_LINES - len(connections) - len(view.strategies))
-    parts: list[RenderableType] = [_headline(view, title), _connections(connections)]
+    parts: list[RenderableType] = ["", _headline(view, title), _connections(connections)]
     shown = _most_telling(instruments, room)
     parts.append(_instruments(shown))
     if len(shown) < len(instruments):
@@ -93,8 +93,8 @@ def _instruments(rows: list[InstrumentRow]) -> Table:
         price_style = "" if is_true else "dim strike"
         table.add_row(
             f"{row.connection}:{row.symbol}",
-            Text(price_text(row.bid), style=price_style),
-            Text(price_text(row.ask), style=price_style),
+            Text(price_text(row.bid, row.ask), style=price_style),
+            Text(price_text(row.ask, row.bid), style=price_style),
             number_text(row.spread_bps, 2),
             _state(row.book) if row.book else "-",
             number_text(row.messages_per_s, 0),

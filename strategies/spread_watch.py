@@ -38,6 +38,7 @@ class SpreadWatch(Strategy):
     class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         symbols: tuple[str, ...] = ()  # unified symbols; (): every one that is quoted on two venues
         min_bps: float = 5.0  # tell a spread from here on, in 1/10000 of the ask
+        close_bps: float = 0.0  # and that it has closed from here down: two limits, so that it does not flap
         max_age_ms: float = 5000.0  # a quote older than that (against the newest one) is no price
 
     def __init__(self, params: Params | None = None, name: str = "") -> None:
@@ -84,9 +85,9 @@ class SpreadWatch(Strategy):
             self._close(key, "quotes too old")
             return
         bps = (bid.bid - ask.ask) / ask.ask * 1e4
-        if bps < self.params.min_bps:
+        if bps < self.params.close_bps:
             self._close(key, f"{bps:.1f} bps")
-        elif key not in self.open:
+        elif bps >= self.params.min_bps and key not in self.open:
             self.open[key] = Spread(symbol, sell, buy, bid.bid, ask.ask, bps)
             self.opened += 1
             print(

@@ -75,4 +75,5 @@ def _channels(channel: str | dict[str, str]) -> list[Channel]:
 def strategy_line(strategy: StrategySettings) -> str:
     """What is loaded, and which connections it hears."""
     hears = ", ".join(strategy.connections) or "all connections"
-    return f"strategy {strategy.name or strategy.use} ({strategy.use}) hears {hears}"
+    name = strategy.name or strategy.use.rpartition(":")[2]
+    return f"strategy {name} ({strategy.use}) hears {hears}"

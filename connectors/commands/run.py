@@ -133,9 +133,13 @@ def _run(settings: Settings, config: Path, for_s: float | None, plain: bool, log
 
 
 def make_report(level: str, title: str, plain: bool, log_file: Path | None) -> Report:
-    """A live table in a terminal, else lines."""
+    """A live table in a terminal that can move its cursor, else lines."""
+    from rich.console import Console
+
     from connectors.reports import LiveReport, PlainReport
 
-    if plain or not sys.stdout.isatty():
+    # Bound to the file: while the table runs, sys.stdout is the table itself.
+    console = Console(file=sys.stdout)
+    if plain or not sys.stdout.isatty() or console.is_dumb_terminal:
         return PlainReport(level=level, log_file=log_file)
-    return LiveReport(title=title, level=level, log_file=log_file)
+    return LiveReport(title=title, level=level, log_file=log_file, console=console)

@@ -89,6 +89,10 @@ def test_price_is_shortest_text_without_exponent(price: float | None, text: str)
     assert price_text(price) == text
 
 
+def test_two_prices_get_the_decimals_of_the_finer_one() -> None:
+    assert (price_text(3000.0, 2999.95), price_text(2999.95, 3000.0)) == ("3000.00", "2999.95")
+
+
 # table
 
 
@@ -150,7 +154,7 @@ def test_hidden_trouble_is_told() -> None:
 
     out = text_of(table.render(with_streams(*streams, books=()), height=20))
 
-    assert "91 more instruments, 91 of them in trouble" in out
+    assert "89 more instruments, 89 of them in trouble" in out
 
 
 def test_table_fits_eighty_columns() -> None:
@@ -204,6 +208,14 @@ def test_two_connections_with_one_topic_are_counted_together() -> None:
     view = changed(VIEW, connections=(CONNECTION, changed(CONNECTION, name="left-2")))
 
     (tally,) = summary.tallies(view, {("left", "t"): 200})
+
+    assert tally.agrees
+
+
+def test_two_streams_of_one_topic_count_its_messages_once() -> None:
+    view = with_streams(STREAM, changed(STREAM, kind="funding"))
+
+    (tally,) = summary.tallies(view, {("left", "t"): 100})
 
     assert tally.agrees
 

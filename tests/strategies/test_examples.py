@@ -125,6 +125,17 @@ def test_spread_below_the_limit_is_silent(pair: tuple[SpreadWatch, Feed, Feed]) 
     assert watch.opened == 0
 
 
+def test_spread_between_the_limits_stays_as_it_is(pair: tuple[SpreadWatch, Feed, Feed]) -> None:
+    watch, left, right = pair
+
+    left.quote_at(1, "100", "101")
+    right.quote_at(2, "102", "103")
+    right.quote_at(3, "101.01", "103")  # 1 bps: still open
+    right.quote_at(4, "102", "103")
+
+    assert (watch.opened, len(watch.open)) == (1, 1)
+
+
 def test_old_quote_is_no_price(pair: tuple[SpreadWatch, Feed, Feed]) -> None:
     watch, left, right = pair
 
