@@ -13,4 +13,5 @@ class ExitCode(enum.IntEnum):
     CONFIG = 2  # the command line, the config or a facts file is wrong; no socket was opened
     CAPTURE = 3  # the file is not a capture
     SIGINT = 130  # 128 + 2, after the summary
+    SIGPIPE = 141  # 128 + 13: nobody reads the output any more
     SIGTERM = 143  # 128 + 15, after the summary

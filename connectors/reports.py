@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +27,10 @@ _LEVEL_STYLES = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red
 
 
 class Report(Protocol):
-    """A context manager around a run."""
+    """A context manager around a run. is_unread: nobody reads the output any more."""
+
+    @property
+    def is_unread(self) -> bool: ...
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -78,17 +83,25 @@ class PlainReport:
     def __init__(
         self, *, level: str = "INFO", log_file: Path | None = None, out: TextIO | None = None
     ) -> None:
-        self._out = out or sys.stdout
+        self._out = PipeWriter(out or sys.stdout)
         handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler(self._out)
         self._logging = _Logging([handler], level)
         self._shown = 0
         self._previous: EngineView | None = None
 
+    @property
+    def is_unread(self) -> bool:
+        return self._out.is_broken
+
     def __enter__(self) -> Self:
         self._logging.start()
+        # What strategies print meets the same end as the log when nobody reads it.
+        self._stdout, sys.stdout = sys.stdout, self._out
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._out.flush()
+        sys.stdout = self._stdout
         self._logging.stop()
 
     def show(self, view: EngineView) -> None:
@@ -133,6 +146,7 @@ class LiveReport:
         )
         self._printed = _LineWriter(self._lines)
         self._previous: EngineView | None = None
+        self.is_unread = False  # a terminal that goes away sends SIGHUP
 
     def __enter__(self) -> Self:
         self._logging.start()
@@ -149,8 +163,8 @@ class LiveReport:
 
     def show(self, view: EngineView) -> None:
         self._write_lines()
-        height = self._console.height
-        picture = table.render(view, self._previous, title=self._title, height=height)
+        width, height = self._console.size
+        picture = table.render(view, self._previous, title=self._title, height=height, width=width)
         self._live.update(picture, refresh=True)
         self._previous = view
 
@@ -158,12 +172,50 @@ class LiveReport:
         self._printed.close_line()
         self._write_lines()
         self._live.stop()
-        self._console.print(summary.render(view, reason=reason, sent=sent))
+        self._console.print(summary.render(view, reason=reason, sent=sent, width=self._console.width))
 
     def _write_lines(self) -> None:
         if self._lines:
             self._console.print(Text("\n").join(self._lines), soft_wrap=True)
             self._lines.clear()
+
+
+class PipeWriter(io.TextIOBase):
+    """Text to a stream that may lose its reader (`| head`): from then on it is swallowed, and `is_broken`."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self.is_broken = False
+
+    def write(self, text: str) -> int:
+        try:
+            if not self.is_broken:
+                self._out.write(text)
+        except BrokenPipeError:
+            self._break()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            if not self.is_broken:
+                self._out.flush()
+        except BrokenPipeError:
+            self._break()
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._out.isatty()
+
+    def fileno(self) -> int:
+        return self._out.fileno()
+
+    def _break(self) -> None:
+        self.is_broken = True
+        # The interpreter flushes the stream once more at its end; that must not fail.
+        with contextlib.suppress(OSError), open(os.devnull, "w", encoding="utf-8") as nothing:
+            os.dup2(nothing.fileno(), self._out.fileno())
 
 
 class _LineHandler(logging.Handler):

@@ -123,7 +123,7 @@ def _instrument_row(
 
 
 def price_text(price: float | None, like: float | None = None) -> str:
-    """Shortest text that reads back as the same number, never an exponent; at least the decimals of `like`."""
+    """Shortest text that reads back as the same number, no exponent; at least the decimals of `like`."""
     if price is None:
         return "-"
     return f"{price:.{max(_decimals(price), 0 if like is None else _decimals(like))}f}"

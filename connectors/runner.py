@@ -105,9 +105,9 @@ class _Run:
                 self._report.show(view)
                 if metrics is not None:
                     metrics.write(view)
-            except BrokenPipeError:
-                engine.stop("nobody reads the output any more")
-                return
+                if self._report.is_unread:
+                    engine.stop("nobody reads the output any more")
+                    return
             except Exception:
                 # A picture that cannot be drawn is no reason to stop what it shows.
                 log.exception("the picture of the run failed")
@@ -129,9 +129,11 @@ class _Run:
         return ExitCode.SIGTERM if self._signal is signal.SIGTERM else ExitCode.SIGINT
 
     def _judge(self, view: EngineView, sent: SentCounts | None) -> ExitCode:
+        if self._report.is_unread:
+            return ExitCode.SIGPIPE
         streams = [stream for each in view.connections for stream in each.streams]
         if streams and not any(stream.messages for stream in streams) and self._signal is None:
-            log.error("no data message arrived on any of %d streams", len(streams))
+            log.error("no data message arrived on any stream (there are %d)", len(streams))
             return ExitCode.FAILED
         # What was on its way when a connection broke is gone: then the counts may differ.
         is_whole = not any(each.losses for each in view.connections)

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from connectors.view import EngineView, StreamView
+from connectors.view import ConnectionView, EngineView, StreamView
 
+NARROW = 100  # columns are closer below
 SentCounts = Mapping[tuple[str, str], int]
 """(exchange, topic) -> data messages that its mock sent."""
 
@@ -32,13 +33,21 @@ def tallies(view: EngineView, sent: SentCounts | None = None) -> list[Tally]:
     """What was received beside what was sent; topics that were sent and never received stand at the end."""
     received: dict[tuple[str, str], int] = {}
     for connection in view.connections:
-        for stream in connection.streams:
-            key = (connection.exchange, stream.topic)
-            received[key] = received.get(key, 0) + stream.messages
+        for topic, count in _by_topic(connection).items():
+            key = (connection.exchange, topic)
+            received[key] = received.get(key, 0) + count
     if sent is None:
         return [Tally(*key, count, None) for key, count in received.items()]
     keys = list(received) + [key for key in sent if key not in received]
     return [Tally(*key, received.get(key, 0), sent.get(key, 0)) for key in keys]
+
+
+def _by_topic(connection: ConnectionView) -> dict[str, int]:
+    """Messages of each topic. Streams may share one (ticker and funding in one message): counted once."""
+    found: dict[str, int] = {}
+    for stream in connection.streams:
+        found[stream.topic] = max(found.get(stream.topic, 0), stream.messages)
+    return found
 
 
 def verdict(view: EngineView, sent: SentCounts) -> str:
@@ -72,15 +81,18 @@ def lines(view: EngineView, *, reason: str = "", sent: SentCounts | None = None)
     return [*out, verdict(view, sent)] if sent is not None else out
 
 
-def render(view: EngineView, *, reason: str = "", sent: SentCounts | None = None) -> RenderableType:
-    """For a terminal."""
+def render(
+    view: EngineView, *, reason: str = "", sent: SentCounts | None = None, width: int | None = None
+) -> RenderableType:
+    """For a terminal, `width` columns wide."""
+    gap = 1 if width is not None and width < NARROW else 2
     parts: list[RenderableType] = [
         Text(_headline(view, reason), style="bold"),
-        _connections(view),
-        _streams(view, sent),
+        _connections(view, gap),
+        _streams(view, sent, gap),
     ]
     if view.strategies:
-        parts.append(_strategies(view))
+        parts.append(_strategies(view, gap))
     if view.recorder_drops:
         parts.append(Text(f"recorder LOST {view.recorder_drops:,} records", style="bold red"))
     if sent is not None:
@@ -101,16 +113,16 @@ def _stream_fields(stream: StreamView) -> str:
     )
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+def _table(gap: int, *headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0))
     table.add_column(headings[0], no_wrap=True)
     for heading in headings[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
-def _connections(view: EngineView) -> Table:
-    table = _table("connection", "frames", "MB", "connects", "losses", "rotations", "unknown")
+def _connections(view: EngineView, gap: int) -> Table:
+    table = _table(gap, "connection", "frames", "MB", "connects", "losses", "rotations", "unknown")
     for each in view.connections:
         counts = (each.connects, each.losses, each.rotations, each.unknown)
         megabytes = f"{each.bytes / 1e6:,.2f}"
@@ -118,9 +130,9 @@ def _connections(view: EngineView) -> Table:
     return table
 
 
-def _streams(view: EngineView, sent: SentCounts | None) -> Table:
+def _streams(view: EngineView, sent: SentCounts | None, gap: int) -> Table:
     headings = ["stream", "messages", "events", "gaps", "resyncs", "dup", "drops", "errors"]
-    table = _table(*headings, *(["mock sent"] if sent is not None else []))
+    table = _table(gap, *headings, *(["sent"] if sent is not None else []))
     tally_of = {(each.exchange, each.topic): each for each in tallies(view, sent)}
     for each in view.connections:
         for stream in each.streams:
@@ -135,8 +147,8 @@ def _streams(view: EngineView, sent: SentCounts | None) -> Table:
     return table
 
 
-def _strategies(view: EngineView) -> Table:
-    table = _table("strategy", "calls", "errors", "slow", "")
+def _strategies(view: EngineView, gap: int) -> Table:
+    table = _table(gap, "strategy", "calls", "errors", "slow", "")
     for each in view.strategies:
         counts = (f"{count:,}" for count in (each.calls, each.errors, each.slow))
         table.add_row(each.name, *counts, "" if each.is_on else Text("switched off", style="bold red"))

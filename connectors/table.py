@@ -29,19 +29,26 @@ STATE_STYLES = {
     "stale": "bold red",
     "invalid": "bold red",
 }
+NARROW = 100  # columns are closer below
 _FIXED_LINES = 7  # an empty one, title, two headings, "and N more", "records LOST", the cursor's
 
 
 def render(
-    view: EngineView, previous: EngineView | None = None, *, title: str = "", height: int | None = None
+    view: EngineView,
+    previous: EngineView | None = None,
+    *,
+    title: str = "",
+    height: int | None = None,
+    width: int | None = None,
 ) -> RenderableType:
-    """The whole picture. height: lines of the terminal; instruments beyond it are counted in a last line."""
+    """The whole picture. height, width: of the terminal; instruments beyond it are counted in a last line."""
+    gap = 1 if width is not None and width < NARROW else 2
     connections = connection_rows(view, previous)
     instruments = instrument_rows(view, previous)
     room = None if height is None else max(3, height - _FIXED_LINES - len(connections) - len(view.strategies))
-    parts: list[RenderableType] = ["", _headline(view, title), _connections(connections)]
+    parts: list[RenderableType] = ["", _headline(view, title), _connections(connections, gap)]
     shown = _most_telling(instruments, room)
-    parts.append(_instruments(shown))
+    parts.append(_instruments(shown, gap))
     if len(shown) < len(instruments):
         parts.append(_more(len(instruments) - len(shown), sum(map(_is_troubled, instruments)) - len(shown)))
     parts.extend(_strategy(each) for each in view.strategies)
@@ -56,8 +63,8 @@ def _headline(view: EngineView, title: str) -> Text:
     return Text.assemble((title or "connectors", "bold"), f"  {clock}  ", ("Ctrl-C stops", "dim"))
 
 
-def _connections(rows: list[ConnectionRow]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+def _connections(rows: list[ConnectionRow], gap: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0))
     table.add_column("connection", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for heading in ("streams", "rtt ms", "p99", "msg/s", "lag us", "p99", "gaps", "drops", "losses"):
@@ -79,15 +86,17 @@ def _connections(rows: list[ConnectionRow]) -> Table:
     return table
 
 
-def _instruments(rows: list[InstrumentRow]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+def _instruments(rows: list[InstrumentRow], gap: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0))
+    has_trouble = any(row.trouble for row in rows)
     table.add_column("instrument", no_wrap=True)
     for heading in ("bid", "ask", "bps"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("book", no_wrap=True)
     for heading in ("msg/s", "age ms", "gaps", "resyncs"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("")
+    if has_trouble:
+        table.add_column("")
     for row in rows:
         is_true = row.book in ("live", "")
         price_style = "" if is_true else "dim strike"
@@ -101,7 +110,7 @@ def _instruments(rows: list[InstrumentRow]) -> Table:
             number_text(row.age_ms, 0),
             _count(row.gaps),
             _count(row.resyncs),
-            Text(row.trouble, style="yellow"),
+            *([Text(row.trouble, style="yellow")] if has_trouble else []),
         )
     return table
 

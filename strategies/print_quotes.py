@@ -29,6 +29,5 @@ class PrintQuotes(Strategy):
     def on_status(self, status: Status) -> None:
         # A quote that was printed last is no price once its connection is gone: say so.
         if status.kind in (StatusKind.LOST, StatusKind.STALE):
-            print(
-                f"{status.connection} {status.symbol or ''} {status.kind.value}: {status.detail}", flush=True
-            )
+            where = ":".join(filter(None, (status.connection, status.symbol)))
+            print(f"{where} {status.kind.value}: {status.detail}", flush=True)

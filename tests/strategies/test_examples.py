@@ -88,7 +88,7 @@ def test_lost_connection_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
     feed.lose()
 
-    assert "left  lost" in capsys.readouterr().out
+    assert "left lost" in capsys.readouterr().out
 
 
 # spread_watch
