@@ -14,11 +14,14 @@ class Window:
     """At most `budget.count` units in any `budget.per_s` seconds (a sliding window, exact); None: no limit.
 
     One serves the dials of a host, the messages of a connection, the weight of a REST API.
+    The window is SLACK_S longer than the venue's: what leaves us evenly arrives there in bunches.
     """
+
+    SLACK_S = 0.1
 
     def __init__(self, budget: Budget | None) -> None:
         self._count = budget.count if budget else 0
-        self._per_ns = round(budget.per_s * NS_PER_S) if budget else 0
+        self._per_ns = round((budget.per_s + self.SLACK_S) * NS_PER_S) if budget else 0
         self._taken: deque[tuple[int, int]] = deque()
         self._used = 0
         self._held_until_ns = 0

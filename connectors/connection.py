@@ -178,6 +178,7 @@ class Connection:
         ear = Ear(link)
         ear.session = session
         session.set_owner(ear)
+        link.dialogue.sent_before = max(self.settings.rtt.rounds, 1)
         link.opened(session)
 
     def entries(self, streams: Iterable[Stream]) -> list[Entry]:

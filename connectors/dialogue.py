@@ -15,6 +15,7 @@ import msgspec
 
 from connectors.backoff import NS_PER_S, Backoff, Window
 from connectors.exchange import Exchange, Inbound, Kind
+from connectors.facts import Budget
 from connectors.heartbeat import Beat, Heartbeat, RttWatch
 from connectors.instrument import Stream
 from connectors.settings import ConnectionSettings
@@ -156,6 +157,7 @@ class Dialogue:
         self.watch = RttWatch(settings.rtt)
         self.dial_ns = NEVER_NS  # when the next dial is due, while WAITING
         self.last_recv_ns = 0
+        self.sent_before = 0  # messages on the next socket before it is ours: a race measures its candidates
         self._reason = ""
         self._age_ns = NEVER_NS
         self._live_since_ns: int | None = None
@@ -163,7 +165,11 @@ class Dialogue:
 
     def _fresh(self, streams: list[Stream]) -> None:
         """What belongs to one socket only."""
-        self._messages = Window(self._exchange.facts.limits.messages)
+        budget = self._exchange.facts.limits.messages
+        if budget is not None and budget.count > 2:
+            # One is left for the answer to the venue's own ping, which can not wait.
+            budget = Budget(count=budget.count - 1, per_s=budget.per_s)
+        self._messages = Window(budget)
         self.subscriptions = Subscriptions(self._exchange, streams, self._activity, self._messages)
         self.heartbeat = Heartbeat(
             self._exchange.facts.heartbeat, self._settings.heartbeat, self._settings.rtt
@@ -315,6 +321,9 @@ class Dialogue:
         # 10 % early: the successor has to be live before the venue closes this one.
         self._age_ns = now_ns + round(age_s * 0.9 * NS_PER_S) if age_s else NEVER_NS
         self._fresh(self.subscriptions.streams)
+        if self.sent_before:
+            self._messages.take(now_ns, self.sent_before)
+            self.sent_before = 0
         self.watch = RttWatch(self._settings.rtt)
         self.heartbeat.start(now_ns)
         opened: list[Action] = [Tell(StatusKind.CONNECTED)]

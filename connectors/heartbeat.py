@@ -87,7 +87,7 @@ class Heartbeat:
     @property
     def is_measuring(self) -> bool:
         """The rounds of the first measurement are not over."""
-        return self._rounds_left > 0 or bool(self._outstanding)
+        return self._rounds_left > 0
 
 
 class RttWatch:
