@@ -78,7 +78,7 @@ def price_scale_of(tick: Decimal) -> int:
 
 
 def size_scale_of(step: Decimal) -> int:
-    """Digits for sizes. Old orders are finer than the step; coarse steps mean huge numbers of a cheap coin."""
+    """Digits for sizes. Old orders are finer than the step; coarse steps mean huge numbers."""
     digits = scale_of(step)
     return digits + 4 if digits < 3 else min(max(8, digits), 18)
 

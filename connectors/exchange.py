@@ -1,7 +1,7 @@
 """The verbs of a venue: what takes a loop or an `if`. The base class does all of it from facts alone.
 
-A verbs class overrides what its venue does differently; a simple venue needs none. Verbs hold no connection, no
-clock, no socket; per-stream memory goes into `stream.state` (set to None by the session at each new subscription).
+A verbs class overrides what its venue does differently; a simple venue needs none. Verbs hold no connection,
+no clock, no socket; per-stream memory goes into `stream.state` (None at each new subscription).
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Exchange:
         }
 
     def url(self, route: str, override: str | None = None) -> str:
-        """Where a route is dialled. `override` (of the config) replaces scheme, host and port; path and query stay."""
+        """Where a route is dialled. `override` (of the config) replaces scheme, host and port, not the path."""
         url = self.facts.routes[route].url
         if override is None:
             return url

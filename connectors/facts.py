@@ -1,7 +1,8 @@
 """What the YAML of a venue says: frozen structs, read strictly. A loop or an `if` is a verb (exchange.py).
 
-Templates are `string.Template` texts. Names for topics, keys and REST paths: $symbol (native), $symbol_lower, $name
-(the channel's own name), $interval, $depth; for requests also $items (topics joined by ","), $id (request number).
+Templates are `string.Template` texts. Names for topics, keys and REST paths: $symbol (native), $symbol_lower,
+$name (the channel's own name), $interval, $depth; for requests also $items (topics joined by ","), $id (its
+number).
 """
 
 from __future__ import annotations

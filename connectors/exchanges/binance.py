@@ -1,7 +1,7 @@
 """Verbs of the Binance dialect: spot and USD-M futures, combined streams.
 
-Prices and sizes are JSON strings, ids and times numbers, times in ms. `exchange_ns` is the matching engine's time
-(T) where a message has it, else the time of publication (E), else 0 (spot quotes and partial books carry none).
+Prices and sizes are JSON strings, ids and times numbers, times in ms. `exchange_ns` is the matching engine's
+time (T) where a message has it, else that of publication (E), else 0 (spot quotes and partial books).
 Source: binance-spot-api-docs web-socket-streams.md; USDS-margined futures "Websocket Market Streams".
 """
 
@@ -216,7 +216,7 @@ class _Binance(TypedExchange):
         }
 
     def classify(self, payload: Payload) -> Inbound:
-        """Acks `{"result":null,"id":1}`, errors `{"code":2,"msg":".."}` (often without id), serverShutdown."""
+        """Acks `{"result":null,"id":1}`, errors `{"code":2,"msg":".."}` (often no id), serverShutdown."""
         message = parse_object(payload)
         if message is None:
             return Inbound(Kind.UNKNOWN, text=excerpt(payload))

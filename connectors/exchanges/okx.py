@@ -1,8 +1,8 @@
 """Verbs of OKX v5.
 
-Every price, size and time is a JSON string; seqId, prevSeqId and checksum are integers. Sizes of derivatives are
-in contracts (Instrument.contract_size each). `data` may hold several items. Fields were added over time: missing
-and extra ones are accepted.
+Every price, size and time is a JSON string; seqId, prevSeqId and checksum are integers. Sizes of derivatives
+are in contracts (Instrument.contract_size each). `data` may hold several items. Fields were added over time:
+missing and extra ones are accepted.
 Source: docs-v5, "Order Book Trading / Market Data", "Public Data / WebSocket".
 """
 

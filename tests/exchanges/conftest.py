@@ -1,4 +1,4 @@
-"""What tests of venues share: a sink that keeps everything, sessions without sockets, readers of recordings."""
+"""What tests of venues share: a sink that keeps all, sessions without sockets, readers of recordings."""
 
 import gzip
 import json
@@ -13,11 +13,77 @@ from connectors.registry import load_exchange
 from connectors.sink import Sink
 
 
+def _price(event, value):
+    return None if value is None else event.instrument.price_text(value)
+
+
+def _size(event, value):
+    return None if value is None else event.instrument.size_text(value)
+
+
+def _levels(event, rows):
+    return [(_price(event, px), _size(event, sz)) for px, sz in rows]
+
+
+def _number(value):
+    return None if value != value else value  # NaN: not sent
+
+
+def _plain(decimals):
+    return {name: format(value.normalize(), "f") for name, value in decimals.items()}
+
+
+TELL = {
+    "Trade": lambda e: {
+        "price": _price(e, e.price_int), "size": _size(e, e.size_int), "side": e.side, "id": e.id,
+        "count": e.count, "ns": e.exchange_ns,
+    },
+    "Quote": lambda e: {
+        "bid": (_price(e, e.bid_int), _size(e, e.bid_size_int)),
+        "ask": (_price(e, e.ask_int), _size(e, e.ask_size_int)),
+        "id": e.update_id, "ns": e.exchange_ns,
+    },
+    "BookChange": lambda e: {
+        "full": bool(e.is_snapshot), "bids": _levels(e, e.bids_int), "asks": _levels(e, e.asks_int), "ids": e.ids,
+        "checksum": e.checksum_value, "ns": e.exchange_ns,
+    },
+    "Ticker": lambda e: {
+        **_plain(e.decimal()), "volume": _number(e.volume), "turnover": _number(e.turnover),
+        "open_interest": _number(e.open_interest), "ns": e.exchange_ns,
+    },
+    "Candle": lambda e: {
+        "interval": e.interval, "open_ns": e.open_ns, "close_ns": e.close_ns,
+        "ohlc": tuple(format(value.normalize(), "f") for value in e.decimal()), "volume": e.volume,
+        "turnover": e.turnover, "count": e.count, "closed": bool(e.is_closed), "ns": e.exchange_ns,
+    },
+    "Funding": lambda e: {
+        "rate": e.rate_text, "next_ns": e.next_ns, "interval_ns": e.interval_ns, "mark": _number(e.mark),
+        "index": _number(e.index), "ns": e.exchange_ns,
+    },
+    "Liquidation": lambda e: {
+        "price": _price(e, e.price_int), "size": _size(e, e.size_int), "side": e.side, "ns": e.exchange_ns,
+    },
+}  # fmt: skip
+
+
 class Collector(Sink):
     """Keeps a copy of every event, by kind."""
 
     def __init__(self):
         self.clear()
+
+    def told(self):
+        """What was delivered, as texts exact to the last digit and plain values: compared value by value."""
+        kinds = (
+            self.trades,
+            self.quotes,
+            self.changes,
+            self.tickers,
+            self.candles,
+            self.fundings,
+            self.liquidations,
+        )
+        return [TELL[type(event).__name__](event) for events in kinds for event in events]
 
     def clear(self):
         self.trades, self.quotes, self.changes, self.tickers = [], [], [], []
@@ -175,7 +241,7 @@ def collector():
 
 @pytest.fixture
 def decode(collector):
-    """decode(venue, channel, symbol, message) -> the Collector with what it gave. `message`: JSON text or an object."""
+    """decode(venue, channel, symbol, message) -> the Collector with what the message (text or object) gave."""
     streams = {}
 
     def run(venue, channel, symbol, message, *, name=None):
