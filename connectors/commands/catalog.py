@@ -30,7 +30,7 @@ def list_command(exchange: str | None, dirs: Sequence[Path]) -> None:
     \b
     Examples:
       connectors list
-      connectors list okx
+      connectors list NAME
       connectors list --exchange-dir my_venues
     """
     from connectors.facts import load_facts
@@ -94,9 +94,9 @@ def symbols(
 
     \b
     Examples:
-      connectors symbols binance_spot 'BTC-*'
-      connectors symbols okx '*-PERP' --limit 20
-      connectors symbols bybit_linear --rest-url http://127.0.0.1:8081
+      connectors symbols NAME 'BTC-*'
+      connectors symbols NAME '*-PERP' --limit 20
+      connectors symbols NAME --rest-url http://127.0.0.1:8081
     """
     from connectors.registry import load_exchange
 

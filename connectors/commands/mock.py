@@ -89,9 +89,9 @@ def mock(
 
     \b
     Examples:
-      connectors mock --exchange okx
-      connectors mock --exchange binance_spot --capture recordings/20260131T120000.cap.zst --pace 10x
-      connectors mock --exchange okx --fault drop:topic=*books*,every=100 --fault delay_pong:rtt_ms=300
+      connectors mock --exchange NAME
+      connectors mock --exchange NAME --capture recordings/20260131T120000.cap.zst --pace 10x
+      connectors mock --exchange NAME --fault drop:topic=*books*,every=100 --fault delay_pong:rtt_ms=300
       connectors mock --all --port 9000 --seed 7
       connectors mock --faults
     """

@@ -97,7 +97,7 @@ def record(
 
     \b
     Examples:
-      connectors record configs/okx.yaml --for 60
+      connectors record configs/demo.yaml --for 10
       connectors record my.yaml --dir /data/captures --max-mb 512
     """
     settings = msgspec.structs.replace(_load(config), strategies=())
