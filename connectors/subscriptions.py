@@ -168,7 +168,7 @@ class Subscriptions:
         each = self._by_topic.get(stream.topic)
         if each is None or each.state in (SubState.QUEUED, SubState.STALE, SubState.PENDING):
             return []  # under way
-        return [*self._restart(each), *self.on_timer(now_ns)]
+        return [*self._restart([each]), *self.on_timer(now_ns)]
 
     def pause(self) -> None:
         """The send buffer is full: requests wait."""
@@ -187,13 +187,18 @@ class Subscriptions:
         for each in subscriptions:
             each.state, each.deadline_ns = SubState.QUEUED, NEVER_NS
 
-    def _restart(self, each: Subscription) -> list[SubAction]:
-        each.attempts += 1
-        self._forget_outstanding(each)
-        self._queue.append((True, [each]))
-        self._enqueue([each])
-        each.state = SubState.STALE
-        return [Resubscribing(each.stream)]
+    def _restart(self, subscriptions: list[Subscription]) -> list[SubAction]:
+        """Unsubscribe and subscribe these, and no others."""
+        by_topic = {each.stream.topic: each for each in subscriptions}
+        for each in subscriptions:
+            each.attempts += 1
+            self._forget_outstanding(each)
+        for batch in self._exchange.batches([each.stream for each in subscriptions]):
+            self._queue.append((True, [by_topic[stream.topic] for stream in batch]))
+        self._enqueue(subscriptions)
+        for each in subscriptions:
+            each.state = SubState.STALE
+        return [Resubscribing(each.stream) for each in subscriptions]
 
     def _forget_outstanding(self, each: Subscription) -> None:
         for request in list(self._outstanding.values()):
@@ -306,9 +311,17 @@ class Subscriptions:
     def on_timer(self, now_ns: int) -> list[SubAction]:
         """Deadlines that have passed, then requests that may be sent."""
         actions: list[SubAction] = []
+        silent: list[Subscription] = []
         for each in list(self._by_topic.values()):
             if now_ns >= each.deadline_ns:
-                actions.extend(self._overdue(each, now_ns))
+                told = self._overdue(each, now_ns)
+                actions.extend(told)
+                if any(isinstance(action, Hopeless) for action in told):
+                    return actions
+                if told:
+                    silent.append(each)
+        if silent:
+            actions.extend(self._restart(silent))
         while self._queue and not self._is_paused and self._may_send_ns(now_ns) <= now_ns:
             actions.extend(self._send(*self._queue.popleft(), now_ns))
         return actions
@@ -333,6 +346,7 @@ class Subscriptions:
         return actions
 
     def _overdue(self, each: Subscription, now_ns: int) -> list[SubAction]:
+        """What is told of a deadline that has passed; nothing: it was moved on."""
         if each.state is SubState.LIVE:
             return self._look(each, now_ns)
         what = "no ack" if each.state is SubState.PENDING else "acked, but no data"
@@ -345,21 +359,20 @@ class Subscriptions:
                 )
             ]
         detail = f"{what} in time, attempt {each.attempts}"
-        return [Told(StatusKind.STALE, each.stream, detail), *self._restart(each)]
+        return [Told(StatusKind.STALE, each.stream, detail)]
 
     def _look(self, each: Subscription, now_ns: int) -> list[SubAction]:
         """Is a live stream silent for too long, by its own rate?"""
         messages, last_ns = self._activity(each.stream)
         if messages > each.seen:
-            gap_ns = (now_ns - each.seen_ns) / (messages - each.seen)
+            # Up to the last message: the silence that may have begun is not part of the rate.
+            gap_ns = (last_ns - each.seen_ns) / (messages - each.seen)
             each.gap_ns = gap_ns if not each.gap_ns else each.gap_ns + (gap_ns - each.gap_ns) / 4
-            each.seen, each.seen_ns = messages, now_ns
+            each.seen, each.seen_ns = messages, last_ns
         if now_ns - last_ns < self._silence_ns(each):
             self._arm_look(each, now_ns)
             return []
-        silence = f"silent for {(now_ns - last_ns) / NS_PER_S:.1f} s"
-        restarted = self._restart(each)
-        return [Told(StatusKind.STALE, each.stream, silence), *restarted]
+        return [Told(StatusKind.STALE, each.stream, f"silent for {(now_ns - last_ns) / NS_PER_S:.1f} s")]
 
     def _silence_ns(self, each: Subscription) -> int:
         """How long a live stream may be silent: the channel's threshold, more if it is slow by nature."""
