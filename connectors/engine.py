@@ -124,6 +124,16 @@ class Engine:
         if self._loop is not None and self._stopping is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
 
+    @property
+    def stop_reason(self) -> str:
+        """Why the run ended or is ending; "" while it goes on."""
+        return self._stop_reason or ""
+
+    @property
+    def recorded(self) -> tuple[Path, ...]:
+        """Files that its recorder has written."""
+        return tuple(self._recorder.paths) if self._recorder is not None else ()
+
     def _open_tap(self) -> None:
         record = self.settings.record
         if self._tap is None and record is not None:

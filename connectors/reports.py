@@ -40,8 +40,10 @@ class Report(Protocol):
         """A new picture, once a period."""
         ...
 
-    def finish(self, view: EngineView, *, reason: str, sent: SentCounts | None) -> None:
-        """The summary."""
+    def finish(
+        self, view: EngineView, *, reason: str, sent: SentCounts | None, files: Sequence[Path] = ()
+    ) -> None:
+        """The summary. files: recordings."""
         ...
 
 
@@ -52,6 +54,14 @@ def formatter() -> logging.Formatter:
     )
     made.converter = time.gmtime
     return made
+
+
+def _recorded(file: Path) -> str:
+    return (
+        f"recorded {file} ({file.stat().st_size / 1e6:,.2f} MB)"
+        if file.exists()
+        else f"recorded {file}: gone"
+    )
 
 
 class _Logging:
@@ -111,8 +121,10 @@ class PlainReport:
                 log.info("%s", line)
             self._previous = view
 
-    def finish(self, view: EngineView, *, reason: str, sent: SentCounts | None) -> None:
-        for line in summary.lines(view, reason=reason, sent=sent):
+    def finish(
+        self, view: EngineView, *, reason: str, sent: SentCounts | None, files: Sequence[Path] = ()
+    ) -> None:
+        for line in (*summary.lines(view, reason=reason, sent=sent), *map(_recorded, files)):
             print(line, file=self._out)
         self._out.flush()
 
@@ -168,11 +180,15 @@ class LiveReport:
         self._live.update(picture, refresh=True)
         self._previous = view
 
-    def finish(self, view: EngineView, *, reason: str, sent: SentCounts | None) -> None:
+    def finish(
+        self, view: EngineView, *, reason: str, sent: SentCounts | None, files: Sequence[Path] = ()
+    ) -> None:
         self._printed.close_line()
         self._write_lines()
         self._live.stop()
         self._console.print(summary.render(view, reason=reason, sent=sent, width=self._console.width))
+        for file in files:
+            self._console.print(Text(_recorded(file)), soft_wrap=True)
 
     def _write_lines(self) -> None:
         if self._lines:

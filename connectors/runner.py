@@ -50,6 +50,8 @@ class _Run:
         self._for_s = for_s
         self._signal: signal.Signals | None = None
         self._main: asyncio.Task[EngineView] | None = None
+        self._reason = ""
+        self._recorded: tuple[Path, ...] = ()
 
     async def run(self) -> ExitCode:
         with self._report:
@@ -67,7 +69,7 @@ class _Run:
                 log.exception("the run failed")
                 return ExitCode.FAILED
             sent = count_sent() if count_sent else None
-            self._report.finish(view, reason=self._reason(), sent=sent)
+            self._report.finish(view, reason=self._reason, sent=sent, files=self._recorded)
             return self._judge(view, sent)
 
     async def _run_engine(self, settings: Settings) -> EngineView:
@@ -83,6 +85,7 @@ class _Run:
             finally:
                 pictures.cancel()
                 await asyncio.gather(pictures, return_exceptions=True)
+                self._reason, self._recorded = engine.stop_reason, engine.recorded
         if metrics is not None:
             metrics.write(view)
             metrics.close()
@@ -119,11 +122,6 @@ class _Run:
             engine.stop(number.name)
         elif self._main is not None:
             self._main.cancel()
-
-    def _reason(self) -> str:
-        if self._signal is not None:
-            return self._signal.name
-        return f"{self._for_s:g} s are over" if self._for_s is not None else ""
 
     def _code_of_signal(self) -> ExitCode:
         return ExitCode.SIGTERM if self._signal is signal.SIGTERM else ExitCode.SIGINT
