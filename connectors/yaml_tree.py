@@ -49,7 +49,15 @@ class YamlTree:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line = mark.line + 1 if mark else 1
-            raise ConfigError(f"{file}:{line}: expected YAML: {error.problem or error.context}") from error
+            lines = text.splitlines()
+            hint = (
+                '; inside {} a variable needs quotes: "${NAME}"'
+                if "${" in "".join(lines[line - 1 : line])
+                else ""
+            )
+            raise ConfigError(
+                f"{file}:{line}: expected YAML: {error.problem or error.context}{hint}"
+            ) from error
         except yaml.YAMLError as error:
             raise ConfigError(f"{file}: expected YAML: {error}") from error
         except RecursionError:
