@@ -196,7 +196,7 @@ class Exchange:
         }
 
     def url(self, route: str, override: str | None = None) -> str:
-        """Where a route is dialled. `override` (of the config) replaces scheme, host and port, not the path."""
+        """Where a route is dialled. `override` (of the config) replaces all but the path."""
         url = self.facts.routes[route].url
         if override is None:
             return url

@@ -42,7 +42,8 @@ def test_levels_equal_a_plain_dict(messages):
 
     assert [(p // 100, s // 1000) for p, s in book.bids_int()] == sorted(bids.items(), reverse=True)
     assert [(p // 100, s // 1000) for p, s in book.asks_int()] == sorted(asks.items())
-    assert list(book.iter_bids_int()) == book.bids_int() and list(book.iter_asks_int()) == book.asks_int()
+    assert list(book.iter_bids_int()) == book.bids_int()
+    assert list(book.iter_asks_int()) == book.asks_int()
     assert (book.bid_count, book.ask_count) == (len(bids), len(asks))
 
 
@@ -53,7 +54,8 @@ def test_only_the_best_levels_are_kept(messages, depth):
     for bid_rows, ask_rows in messages:
         book.apply(change(bid_rows, ask_rows))
 
-    assert book.bid_count <= depth and book.ask_count <= depth
+    assert book.bid_count <= depth
+    assert book.ask_count <= depth
     assert book.bids_int() == sorted(book.bids_int(), reverse=True)
     assert book.asks_int() == sorted(book.asks_int())
 
@@ -73,7 +75,8 @@ def test_an_empty_side_has_no_price():
     book = Book(INSTRUMENT)
 
     assert (book.best_bid_int, book.best_ask_int) == (None, None)
-    assert book.best_bid != book.best_bid and book.mid != book.mid  # NaN
+    assert book.best_bid != book.best_bid
+    assert book.mid != book.mid
     assert (book.bids(), book.asks(), book.state) == ([], [], BookState.SYNCING)
 
 

@@ -126,7 +126,8 @@ def test_a_gap_asks_once_and_empties_the_book(continuity, source, follow, gap, a
     assert first == asks_for
     assert set(more) <= {Action.BUFFERED, Action.DROPPED}
     assert (sync.book.state, sync.book.bids(), sync.book.asks()) == (BookState.INVALID, [], [])
-    assert sync.gaps == 1 and isinstance(sync.error, BookGap)
+    assert sync.gaps == 1
+    assert isinstance(sync.error, BookGap)
     assert "6" in str(sync.error)
 
 
@@ -205,7 +206,8 @@ def test_a_crossed_book_is_a_failure_unless_facts_allow_it():
         sync.on_change(snapshot(5))
 
     assert strict.on_change(change(None, 6, bids=[(11, 1)])) == Action.NEED_RESUBSCRIBE
-    assert isinstance(strict.error, BookCrossed) and strict.book.state == BookState.INVALID
+    assert isinstance(strict.error, BookCrossed)
+    assert strict.book.state == BookState.INVALID
     assert lax.on_change(change(None, 6, bids=[(11, 1)])) == Action.APPLIED
 
 

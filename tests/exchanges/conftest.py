@@ -44,8 +44,8 @@ TELL = {
         "id": e.update_id, "ns": e.exchange_ns,
     },
     "BookChange": lambda e: {
-        "full": bool(e.is_snapshot), "bids": _levels(e, e.bids_int), "asks": _levels(e, e.asks_int), "ids": e.ids,
-        "checksum": e.checksum_value, "ns": e.exchange_ns,
+        "full": bool(e.is_snapshot), "bids": _levels(e, e.bids_int), "asks": _levels(e, e.asks_int),
+        "ids": e.ids, "checksum": e.checksum_value, "ns": e.exchange_ns,
     },
     "Ticker": lambda e: {
         **_plain(e.decimal()), "volume": _number(e.volume), "turnover": _number(e.turnover),
@@ -74,15 +74,8 @@ class Collector(Sink):
 
     def told(self):
         """What was delivered, as texts exact to the last digit and plain values: compared value by value."""
-        kinds = (
-            self.trades,
-            self.quotes,
-            self.changes,
-            self.tickers,
-            self.candles,
-            self.fundings,
-            self.liquidations,
-        )
+        kinds = [self.trades, self.quotes, self.changes, self.tickers]
+        kinds += [self.candles, self.fundings, self.liquidations]
         return [TELL[type(event).__name__](event) for events in kinds for event in events]
 
     def clear(self):
@@ -241,7 +234,7 @@ def collector():
 
 @pytest.fixture
 def decode(collector):
-    """decode(venue, channel, symbol, message) -> the Collector with what the message (text or object) gave."""
+    """decode(venue, channel, symbol, message) -> the Collector with what the message gave."""
     streams = {}
 
     def run(venue, channel, symbol, message, *, name=None):

@@ -1,5 +1,8 @@
 """Binance's current messages, value by value: as the documents print them and as recorded."""
 
+# Messages stay as long as they are, cut where they read best.
+# ruff: noqa: E501, ISC004
+
 import json
 
 import pytest

@@ -279,6 +279,7 @@ def test_retired_bybit_recording_is_not_taken_for_the_current_api(recordings, pl
     for _, payload in recordings.received("cryptofeed/BYBIT.ws.25.0.gz"):
         play.feed(payload)
 
-    assert not play.frames and not play.events
+    assert not play.frames
+    assert not play.events
     assert play.others["DATA"] == 3260 + 66
     assert sum(play.others.values()) == 3342

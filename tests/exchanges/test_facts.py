@@ -121,5 +121,5 @@ def test_an_unknown_rule_is_told_when_facts_are_read(tmp_path):
     text = facts_files()["bybit_linear"].read_text().replace("continuity: step", "continuity: stepp")
     (tmp_path / "bybit_linear.yaml").write_text(text)
 
-    with pytest.raises(FactsError, match="continuity.*'stepp'"):
+    with pytest.raises(FactsError, match=r"continuity.*'stepp'"):
         load_facts(tmp_path / "bybit_linear.yaml")
