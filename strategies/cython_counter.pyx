@@ -4,6 +4,7 @@ from libc.stdint cimport uint64_t
 import msgspec
 
 from connectors.strategy cimport Strategy
+from picows.picows cimport WSFrame
 
 
 class CounterParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +31,11 @@ cdef class CythonCounter(Strategy):
 
     cpdef object on_ws_frame(self, object transport, object frame):
         self.frames += 1
-        self.bytes += <uint64_t> len(frame.get_payload_as_memoryview())
+        # A replay hands out frames of its own; those of a socket are read as C fields.
+        if isinstance(frame, WSFrame):
+            self.bytes += <uint64_t> (<WSFrame> frame).payload_size
+        else:
+            self.bytes += <uint64_t> len(frame.get_payload_as_memoryview())
         if self.params.send and not self._is_paused and transport is not self._greeted:
             self._greet(transport)
 
