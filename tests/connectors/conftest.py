@@ -78,10 +78,10 @@ class Witness(Strategy):
     ) -> float:
         """Until so many statuses of this kind came after the first `after` ones."""
         return await self.until(
-            lambda: sum(
-                each.kind is kind and stream in (each.stream or "") for each in self.statuses[after:]
-            )
-            >= count,
+            lambda: (
+                sum(each.kind is kind and stream in (each.stream or "") for each in self.statuses[after:])
+                >= count
+            ),
             within_s,
             f"{count} times {kind.value} {stream}",
         )

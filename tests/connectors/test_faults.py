@@ -13,7 +13,11 @@ from connectors.settings import BackoffSettings, RttSettings
 Start = Any
 VENUES = ("binance_spot", "okx", "bybit_spot")
 BOOK_OF = {"binance_spot": "btcusdt@depth", "okx": '"books","instId":"BTC', "bybit_spot": "orderbook.50.BTC"}
-TRADES_OF = {"binance_spot": "btcusdt@trade", "okx": '"trades","instId":"BTC', "bybit_spot": "publicTrade.BTC"}
+TRADES_OF = {
+    "binance_spot": "btcusdt@trade",
+    "okx": '"trades","instId":"BTC',
+    "bybit_spot": "publicTrade.BTC",
+}
 BACKOFF = BackoffSettings(base_s=0.05, max_s=0.2)
 
 
@@ -38,7 +42,11 @@ async def test_half_open_socket_is_noticed_by_a_missed_pong(running: Start) -> N
 
 @pytest.mark.parametrize("venue", VENUES)
 async def test_frozen_subscription_is_resubscribed_alone(running: Start, venue: str) -> None:
-    topic = {"binance_spot": "btcusdt@bookTicker", "okx": '*"bbo-tbt","instId":"BTC*', "bybit_spot": "orderbook.1.BTC*"}
+    topic = {
+        "binance_spot": "btcusdt@bookTicker",
+        "okx": '*"bbo-tbt","instId":"BTC*',
+        "bybit_spot": "orderbook.1.BTC*",
+    }
     async with running(venue, faults=(f"freeze:topic={topic[venue]},after_n=20,count=1",)) as run:
         await run.witness.until_told(StatusKind.STALE, 4.0)
         stale = run.witness.of(StatusKind.STALE)
@@ -61,7 +69,9 @@ async def test_request_that_is_never_acked_is_sent_again(running: Start) -> None
 
 
 async def test_acked_but_silent_topic_is_resubscribed_alone(running: Start) -> None:
-    async with running("okx", faults=('ack_silent:count=1,topic=*"trades","instId":"BTC*',), is_live=False) as run:
+    async with running(
+        "okx", faults=('ack_silent:count=1,topic=*"trades","instId":"BTC*',), is_live=False
+    ) as run:
         await run.witness.until_told(StatusKind.LIVE, 4.0, count=7)
 
         stale = run.witness.of(StatusKind.STALE)
