@@ -1,7 +1,7 @@
 """The server side of Binance: spot and USD-M futures, combined streams and REST depth.
 
-Source: binance-spot-api-docs web-socket-streams.md and rest-api.md; developers.binance.com, USD-M websocket market
-streams (read 2026-11-23).
+Source: binance-spot-api-docs web-socket-streams.md and rest-api.md; developers.binance.com, USD-M websocket
+market streams (read 2026-11-23).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class Certificate:
-    """A fresh authority and one certificate for HOSTS. `ca_file` is a PEM that a client may trust (tls.ca_file).
+    """A fresh authority and one certificate for HOSTS. `ca_file` is a PEM that a client may trust
+    (tls.ca_file).
 
     Raises ConfigError: the package `trustme` is not installed (extra "mock").
     """

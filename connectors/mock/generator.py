@@ -40,8 +40,8 @@ def specs(exchange: Exchange, symbols: Sequence[str] = ()) -> list[Spec]:
 class GeneratorSource:
     """Implements source.Source. Markets move only while somebody has subscribed something of theirs.
 
-    rate: steps per second and market (exponential gaps). start_ns: first instant of the source's time (since 1970).
-    The same seed, symbols and calls give the same messages.
+    rate: steps per second and market (exponential gaps). start_ns: first instant of the source's time (since
+    1970). The same seed, symbols and calls give the same messages.
     """
 
     is_finished = False

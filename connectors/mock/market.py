@@ -1,4 +1,5 @@
-"""A seeded random market in one instrument: a book of whole levels, trades that take from it, quotes that follow.
+"""A seeded random market in one instrument: a book of whole levels, trades that take from it, quotes that
+follow.
 
 Sans I/O: time goes in, events come out. The same seed gives the same market, step by step.
 """

@@ -36,12 +36,14 @@ class _Server(Protocol):
 class MockExchange:
     """One venue. `start()`, then `url` and `rest_url` take the place of the facts' hosts (their paths stay).
 
-    sent: data messages by topic, as they went to sockets (a dropped one is not in it, a doubled one counts twice).
-    published: by topic, before faults and whoever listens. refused: requests and connections that broke a limit.
+    sent: data messages by topic, as they went to sockets (a dropped one is not in it, a doubled one counts
+    twice).
+    published: by topic, before faults and whoever listens. refused: requests and connections that broke a
+    limit.
     pace: "1x" (captured), "2x", "0.5x", "flat" (as fast as clients read).
-    settle_s: a source that lists its topics waits for all of them to be subscribed, or for that long after the last
-    request. seed: of the faults. uses_limits: the facts' limits are enforced. uses_tls: wss and https with a
-    certificate made for this run (`ca_file`).
+    settle_s: a source that lists its topics waits for all of them to be subscribed, or for that long after
+    the last request. seed: of the faults. uses_limits: the facts' limits are enforced. uses_tls: wss and
+    https with a certificate made for this run (`ca_file`).
     Raises ConfigError from the constructor: a pace that is none.
     """
 
@@ -328,7 +330,7 @@ class MockExchange:
     def _deliver(self, connection: MockConnection, message: Message) -> None:
         number, topic = connection.number, message.topic
         if not self.faults.faults and not self.faults.has_silence:
-            frames = [(message.payload,)]
+            frames: list[tuple[bytes, ...]] = [(message.payload,)]
         elif not self.answers(connection):
             return
         else:

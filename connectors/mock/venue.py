@@ -1,8 +1,9 @@
-"""The server side of a dialect, from facts alone. A venue's own module (facts.mock) overrides what it does differently.
+"""The server side of a dialect, from facts alone. A venue's own module (facts.mock) overrides what it does
+differently.
 
-A MockVenue holds no socket and no clock. It reads requests, words acks, errors and pongs, tells whose data a captured
-frame is, and encodes what the generated market does. The base class can serve captures of any venue; a generator needs
-the encoders of a dialect.
+A MockVenue holds no socket and no clock. It reads requests, words acks, errors and pongs, tells whose data a
+captured frame is, and encodes what the generated market does. The base class can serve captures of any
+venue; a generator needs the encoders of a dialect.
 """
 
 from __future__ import annotations
