@@ -50,6 +50,29 @@ cdef int set_level(Side* side, int64_t px, int64_t sz) except -1:
     return 0
 
 
+cdef int fill(Side* side, int64_t* levels, Py_ssize_t count) except -1:
+    """All levels of a snapshot. Sorted best first, as venues send them, they are only turned round."""
+    cdef Py_ssize_t i
+    cdef int64_t* end
+    side.count = 0
+    while side.room < count:
+        make_room(side)
+    for i in range(count):
+        if levels[2 * i + 1] == 0 or i > 0 and side.sign * levels[2 * i] >= side.sign * levels[2 * i - 2]:
+            break
+    else:
+        end = side.levels + 2 * count
+        for i in range(count):
+            end -= 2
+            end[0] = levels[2 * i]
+            end[1] = levels[2 * i + 1]
+        side.count = count
+        return 0
+    for i in range(count):
+        set_level(side, levels[2 * i], levels[2 * i + 1])
+    return 0
+
+
 cdef int make_room(Side* side) except -1:
     cdef Py_ssize_t wanted = 256 if side.room == 0 else side.room * 2
     cdef void* grown = PyMem_Realloc(side.levels, <size_t> wanted * 2 * sizeof(int64_t))
@@ -92,11 +115,13 @@ cdef class Book:
     cdef int apply_change(self, BookChange change) except -1:
         cdef Py_ssize_t i
         if change.is_snapshot:
-            self.bid_side.count = self.ask_side.count = 0
-        for i in range(change.bid_count):
-            set_level(&self.bid_side, change.bid_levels[2 * i], change.bid_levels[2 * i + 1])
-        for i in range(change.ask_count):
-            set_level(&self.ask_side, change.ask_levels[2 * i], change.ask_levels[2 * i + 1])
+            fill(&self.bid_side, change.bid_levels, change.bid_count)
+            fill(&self.ask_side, change.ask_levels, change.ask_count)
+        else:
+            for i in range(change.bid_count):
+                set_level(&self.bid_side, change.bid_levels[2 * i], change.bid_levels[2 * i + 1])
+            for i in range(change.ask_count):
+                set_level(&self.ask_side, change.ask_levels[2 * i], change.ask_levels[2 * i + 1])
         cut(&self.bid_side, self.max_depth)
         cut(&self.ask_side, self.max_depth)
         self.exchange_ns = change.exchange_ns

@@ -22,8 +22,11 @@ Millis = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_853)]
 Id = Annotated[int, msgspec.Meta(ge=-(2**63) + 1, le=2**63 - 1)]
 """An id that fits int64 and is not the value that means absent."""
 
-Levels = list[tuple[str, ...]]
-"""Rows whose first two items are price and size text; what follows is the venue's own."""
+Levels = msgspec.Raw
+"""The JSON text of an array of rows [price, size, ...]: Sink.book reads it without Python objects."""
+
+Rows = list[tuple[str, ...]]
+"""The same as text, where verbs look at the rows themselves."""
 
 Reader = Callable[[Stream, Payload, Sink], None]
 

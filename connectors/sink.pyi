@@ -7,7 +7,10 @@ NS_PER_MS: int
 
 from typing import TypeAlias
 
+from msgspec import Raw
+
 Text: TypeAlias = str | bytes | int | float
+Buffer: TypeAlias = Raw | bytes | bytearray | memoryview
 Row: TypeAlias = Sequence[Text]
 
 class Sink:
@@ -45,8 +48,8 @@ class Sink:
     def book(
         self,
         is_snapshot: bool,
-        bids: Iterable[Row],
-        asks: Iterable[Row],
+        bids: Iterable[Row] | Buffer,
+        asks: Iterable[Row] | Buffer,
         exchange_ns: int,
         *,
         first_id: int | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType, field
@@ -21,6 +21,7 @@ from connectors.decoding import (
     Levels,
     Millis,
     Reader,
+    Rows,
     TypedExchange,
     excerpt,
     int_of,
@@ -40,6 +41,7 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 # "Invalid topic: invalid.topic.BTCUSDT", "error:handler not found,topic:..."
 NAMED_IN_TEXT = re.compile(r"topic:\s*\[?([\w.-]*\w)")
 
+T = TypeVar("T")
 Type = Literal["snapshot", "delta"]
 Field = str | UnsetType
 
@@ -52,9 +54,11 @@ class _Trade(msgspec.Struct, gc=False):
     trade_id: str = field(name="i")
 
 
-class _Levels(msgspec.Struct, gc=False):
-    bids: Levels = field(name="b")
-    asks: Levels = field(name="a")
+class _Levels(msgspec.Struct, Generic[T], gc=False):
+    """T: Levels for books, Rows for level 1."""
+
+    bids: T = field(name="b")
+    asks: T = field(name="a")
     update_id: Id = field(name="u")
 
 
@@ -103,14 +107,14 @@ class _Liquidation(msgspec.Struct, gc=False):
     price: str = field(name="p")
 
 
-class _TradeFrame(msgspec.Struct, gc=False):
-    data: list[_Trade]
+class _ListFrame(msgspec.Struct, Generic[T], gc=False):
+    data: list[T]
 
 
-class _BookFrame(msgspec.Struct, gc=False):
+class _BookFrame(msgspec.Struct, Generic[T], gc=False):
     type: Type
     ts: Millis
-    data: _Levels
+    data: _Levels[T]
     cts: Millis = 0
 
 
@@ -123,10 +127,6 @@ class _TickerFrame(msgspec.Struct, gc=False):
 class _CandleFrame(msgspec.Struct, gc=False):
     ts: Millis
     data: list[_Candle]
-
-
-class _LiquidationFrame(msgspec.Struct, gc=False):
-    data: list[_Liquidation]
 
 
 class _PriceFilter(msgspec.Struct, gc=False):
@@ -159,11 +159,12 @@ class _Answer(msgspec.Struct, gc=False):
     result: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-read_trades = msgspec.json.Decoder(_TradeFrame).decode
-read_book = msgspec.json.Decoder(_BookFrame).decode
+read_trades = msgspec.json.Decoder(_ListFrame[_Trade]).decode
+read_book = msgspec.json.Decoder(_BookFrame[Levels]).decode
+read_level1 = msgspec.json.Decoder(_BookFrame[Rows]).decode
 read_ticker = msgspec.json.Decoder(_TickerFrame).decode
 read_candles = msgspec.json.Decoder(_CandleFrame).decode
-read_liquidations = msgspec.json.Decoder(_LiquidationFrame).decode
+read_liquidations = msgspec.json.Decoder(_ListFrame[_Liquidation]).decode
 read_answer = msgspec.json.Decoder(_Answer).decode
 read_page = msgspec.json.Decoder(_Page).decode
 
@@ -226,7 +227,7 @@ class _Bybit(TypedExchange):
 
     def _quote(self, stream: Stream, payload: Payload, sink: Sink) -> None:
         """Level 1 sends snapshots; recordings of 2023 have deltas, which are joined in stream.state."""
-        frame = read_book(payload)
+        frame = read_level1(payload)
         if frame.type == "snapshot":
             best = (joined(None, frame.data.bids), joined(None, frame.data.asks))
         elif stream.state is None:
@@ -377,7 +378,7 @@ def side_of(stream: Stream, word: str) -> int:
     return side
 
 
-def joined(best: tuple[str, ...] | None, rows: Levels) -> tuple[str, ...] | None:
+def joined(best: tuple[str, ...] | None, rows: Rows) -> tuple[str, ...] | None:
     """The one level of a side after `rows`: size 0 empties it, another replaces it. Raises DecodeError."""
     for row in rows:
         if len(row) < 2:

@@ -9,9 +9,9 @@ Source: docs-v5, "Order Book Trading / Market Data", "Public Data / WebSocket".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -24,6 +24,7 @@ from connectors.decoding import (
     Levels,
     Millis,
     Reader,
+    Rows,
     TypedExchange,
     decimal_of,
     excerpt,
@@ -36,6 +37,8 @@ from connectors.errors import DecodeError
 from connectors.exchange import Inbound, Kind, Payload
 from connectors.instrument import Instrument, Stream
 from connectors.sink import Sink
+
+T = TypeVar("T")
 
 SIDES = {"buy": 1, "sell": -1}
 INST_TYPES = {"spot": "SPOT", "perp": "SWAP", "future": "FUTURES", "option": "OPTION"}
@@ -58,9 +61,11 @@ class _Trade(msgspec.Struct, gc=False):
     count: Id = 1
 
 
-class _Book(msgspec.Struct, gc=False):
-    asks: Levels
-    bids: Levels
+class _Book(msgspec.Struct, Generic[T], gc=False):
+    """T: Levels for books, Rows for the best bid and offer."""
+
+    asks: T
+    bids: T
     ts: Millis
     checksum: Id = 0
     seq_id: Id | None = msgspec.field(name="seqId", default=None)
@@ -109,8 +114,8 @@ class _TradeFrame(msgspec.Struct, gc=False):
     data: list[_Trade]
 
 
-class _BookFrame(msgspec.Struct, gc=False):
-    data: list[_Book]
+class _BookFrame(msgspec.Struct, Generic[T], gc=False):
+    data: list[_Book[T]]
     action: str = ""
 
 
@@ -149,7 +154,8 @@ class _Listings(msgspec.Struct, gc=False):
 
 # strict=False: ints that stand in strings ("ts":"1597026383085") are read as ints.
 read_trades = msgspec.json.Decoder(_TradeFrame, strict=False).decode
-read_books = msgspec.json.Decoder(_BookFrame, strict=False).decode
+read_books = msgspec.json.Decoder(_BookFrame[Levels], strict=False).decode
+read_quotes = msgspec.json.Decoder(_BookFrame[Rows], strict=False).decode
 read_tickers = msgspec.json.Decoder(_TickerFrame, strict=False).decode
 read_candles = msgspec.json.Decoder(_CandleFrame).decode
 read_funding = msgspec.json.Decoder(_FundingFrame).decode
@@ -217,7 +223,7 @@ class Okx(TypedExchange):
             sink.trade(trade.price, trade.size, side, trade.trade_id, trade.ts * NS_PER_MS, None, count)
 
     def _quote(self, stream: Stream, payload: Payload, sink: Sink) -> None:
-        for book in read_books(payload).data:
+        for book in read_quotes(payload).data:
             bid, bid_size = top(book.bids)
             ask, ask_size = top(book.asks)
             sink.quote(bid, bid_size, ask, ask_size, book.ts * NS_PER_MS, book.seq_id)
@@ -349,7 +355,7 @@ def side_of(stream: Stream, word: str) -> int:
     return side
 
 
-def top(levels: Sequence[Sequence[str]]) -> tuple[str | None, str | None]:
+def top(levels: Rows) -> tuple[str | None, str | None]:
     """Price and size of the only level of a best-bid-offer side; None: empty. Raises DecodeError."""
     if not levels:
         return None, None
