@@ -305,7 +305,14 @@ cdef class Pipeline(Intake):
         self.stream = stream
         self.recv_ns = recv_ns
         self._entry = entry
-        for change in entry.sync.on_snapshot(collector.change):
+        was_live = entry.sync.book.is_live
+        changes = entry.sync.on_snapshot(collector.change)
+        if was_live and changes:
+            # A refresh: the book was true all the while, and strategies have had these changes.
+            entry.epoch = entry.sync.book.epoch
+            log.info("%s: %s: refreshed from a new snapshot", self.connection, stream.topic)
+            del changes[1:]
+        for change in changes:
             self._deliver_book(entry.sync.book, change)
         return int(entry.sync.action)
 
