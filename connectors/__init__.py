@@ -1,4 +1,5 @@
-"""Exchange connectors: frames become market data, connections and books are kept true, strategies are called."""
+"""Exchange connectors: frames become market data, connections and books are kept true, strategies are
+called."""
 
 from connectors.book import Book, BookState
 from connectors.errors import (

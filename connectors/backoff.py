@@ -1,4 +1,5 @@
-"""How long to wait: before a dial, before a request. Values and a time in, a time out; no clock, no socket."""
+"""How long to wait: before a dial, before a request. Values and a time in, a time out; no clock, no
+socket."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Window:
         self._held_until_ns = 0
 
     def ready_ns(self, now_ns: int, cost: int = 1) -> int:
-        """The earliest time >= now_ns at which `cost` units may be taken. A cost above the whole budget counts as all of it."""
+        """The earliest time >= now_ns at which `cost` units may be taken. A cost above the whole budget
+        counts as all of it."""
         earliest = max(now_ns, self._held_until_ns)
         if not self._count:
             return earliest
@@ -42,7 +44,8 @@ class Window:
         return earliest
 
     def take(self, now_ns: int, cost: int = 1) -> None:
-        """Use `cost` units now; the caller has asked ready_ns (or does what can not wait: it is counted all the same)."""
+        """Use `cost` units now; the caller has asked ready_ns (or does what can not wait: it is counted
+        all the same)."""
         if self._count:
             self._forget(now_ns)
             self._taken.append((now_ns, cost))
@@ -68,7 +71,8 @@ class Window:
 class Backoff:
     """One immediate try after a loss, then full jitter: uniform(0, min(max_s, base_s * 2**n)).
 
-    It starts anew only after data had flowed for `reset_s`: a venue that accepts and closes again is not hammered.
+    It starts anew only after data had flowed for `reset_s`: a venue that accepts and closes again is not
+    hammered.
     """
 
     def __init__(self, base_s: float, max_s: float, reset_s: float, rng: random.Random) -> None:
@@ -79,7 +83,8 @@ class Backoff:
         self.losses = 0  # in a row
 
     def on_lost(self, now_ns: int, live_since_ns: int | None) -> int:
-        """Nanoseconds to wait before the next dial. live_since_ns: first data of the lost connection; None: there were none."""
+        """Nanoseconds to wait before the next dial. live_since_ns: first data of the lost connection;
+        None: there were none."""
         if live_since_ns is not None and now_ns - live_since_ns >= self._reset_ns:
             self.losses = 0
         self.losses += 1

@@ -1,6 +1,7 @@
 """The one capture format: records of all that went in and out of a run.
 
-File: zstd frames one after another, each holding whole records, closed at least once a second, so that a torn file reads
+File: zstd frames one after another, each holding whole records, closed at least once a second, so that a
+torn file reads
 to its last whole record. The first record is HEADER. Record, little-endian:
 
     u32 size of what follows, i64 ns since 1970, u32 conn_id, u8 kind, u8 opcode, u16 flags, payload

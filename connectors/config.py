@@ -39,7 +39,8 @@ _LEAST: tuple[tuple[tuple[str, ...], float, bool], ...] = (
 def load_settings(path: Path, env: Mapping[str, str]) -> Settings:
     """Read, fill in ${NAME} from `env`, check everything that needs no network.
 
-    Raises ConfigError whose `problems` are all there are, each `file:line: path: expected, got`. Values that came from
+    Raises ConfigError whose `problems` are all there are, each `file:line: path: expected, got`. Values
+    that came from
     the environment are never shown.
     """
     tree = YamlTree(path, env)
@@ -190,7 +191,7 @@ class _Meaning:
             value: Any = settings
             for name in where:
                 value = getattr(value, name)
-            if value is None or (value >= least if is_allowed else value > least) and math.isfinite(value):
+            if value is None or ((value >= least if is_allowed else value > least) and math.isfinite(value)):
                 continue
             words = "at least" if is_allowed else "more than"
             here = (*path, *where)

@@ -1,4 +1,5 @@
-"""One entry of the config's `connections`: its streams spread over links, its books, its snapshots, its rotations."""
+"""One entry of the config's `connections`: its streams spread over links, its books, its snapshots, its
+rotations."""
 
 from __future__ import annotations
 
@@ -303,7 +304,8 @@ class Connection:
         return next((link for link in self.links if any(s is stream for s in link.streams)), None)
 
     def add(self, stream: Stream) -> None:
-        """Subscribe one more stream. Raises ConfigError: it is there already, or a second book of an instrument."""
+        """Subscribe one more stream. Raises ConfigError: it is there already, or a second book of an
+        instrument."""
         check_streams([*self.streams.values(), stream])
         is_sibling = any(other.topic == stream.topic for other in self.streams.values())
         self.streams[key_of(stream)] = stream
@@ -355,7 +357,7 @@ def check_streams(streams: Sequence[Stream]) -> None:
         if stream.kind == "book" and stream.instrument is not None:
             if stream.instrument.key in books:
                 raise ConfigError(
-                    f"{stream.instrument.key}: expected one book per instrument and connection, got a second: "
+                    f"{stream.instrument.key}: expected one book per instrument and connection, got also "
                     f"{stream.topic}; make another connection for it"
                 )
             books.add(stream.instrument.key)

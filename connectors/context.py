@@ -31,7 +31,8 @@ class Context(Protocol):
         ...
 
     def subscribe(self, symbol: str, channel: str, connection: str | None = None) -> Instrument:
-        """At run time. channel: "trade", "candle.1m". connection: needed where there are several. Raises ConfigError."""
+        """At run time. channel: "trade", "candle.1m". connection: needed where there are several. Raises
+        ConfigError."""
         ...
 
     def unsubscribe(self, symbol: str, channel: str, connection: str | None = None) -> None:

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from picows import WSError, WSInvalidStatusError, WSTransport, ws_connect
-
 from connectors.exchange import Inbound, Kind
 from connectors.instrument import Stream
 from connectors.session import Session
 from connectors.settings import ConnectionSettings, TlsSettings
 from connectors.status import StatusKind
+from picows import WSError, WSInvalidStatusError, WSTransport, ws_connect
 
 if TYPE_CHECKING:
     from connectors.errors import BookError
@@ -113,7 +112,7 @@ class _Candidate:
             self.pong.set_exception(ConnectionResetError(reason))
 
     def on_first_data(self, stream: Stream) -> None: ...
-    def on_inbound(self, inbound: Inbound, payload: bytes) -> None:
+    def on_inbound(self, inbound: Inbound, payload: bytes) -> None:  # noqa: ARG002 - Owner's signature
         if inbound.kind is Kind.PONG and self.pong is not None and not self.pong.done():
             self.pong.set_result(None)
 
@@ -187,7 +186,7 @@ async def _addresses(url: str) -> Sequence[tuple[Any, ...]]:
 
 
 def _socket_to(address: tuple[Any, ...]) -> Any:
-    async def factory(host: str, port: int) -> socket.socket:
+    async def factory(_host: str, _port: int) -> socket.socket:
         family, where = address
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setblocking(False)

@@ -1,6 +1,8 @@
-"""The life of one connection as a table: what happens (and when) in, what to do out. No socket, no clock, no task.
+"""The life of one connection as a table: what happens (and when) in, what to do out. No socket, no clock,
+no task.
 
-`Dialogue.step(event, now_ns)` looks up (state, event) in TRANSITIONS; what is not in the table is ignored (an event of a
+`Dialogue.step(event, now_ns)` looks up (state, event) in TRANSITIONS; what is not in the table is ignored
+(an event of a
 socket that is gone, a second stop). `Dialogue.on_timer(now_ns)` turns deadlines that have passed into events.
 All times are monotonic ns.
 """
@@ -133,7 +135,8 @@ Action = Dial | Send | SendPing | Close | Tell | Restarted | Rotate | Lost
 class Dialogue:
     """Sans-I/O. One at a time per line of a connection; a successor (make before break) has its own.
 
-    budget: dials per host, shared by all that dial it. last_recv: monotonic ns of the last byte of this socket.
+    budget: dials per host, shared by all that dial it. last_recv: monotonic ns of the last byte of this
+    socket.
     """
 
     def __init__(
@@ -302,7 +305,7 @@ class Dialogue:
 
     # Steps of the table
 
-    def _nothing(self, now_ns: int) -> list[Action]:
+    def _nothing(self, _now_ns: int) -> list[Action]:
         return []
 
     def _plan_dial(self, now_ns: int) -> list[Action]:
@@ -331,7 +334,7 @@ class Dialogue:
         beat = self._beat(now_ns)
         return [*opened, *beat, *self._after(self.subscriptions.start(now_ns), now_ns)]
 
-    def _settle(self, now_ns: int) -> list[Action]:
+    def _settle(self, _now_ns: int) -> list[Action]:
         return [Tell(StatusKind.LIVE, None, f"{len(self.subscriptions.streams)} streams")]
 
     def _lose(self, now_ns: int) -> list[Action]:
@@ -343,10 +346,10 @@ class Dialogue:
     def _abort(self, now_ns: int) -> list[Action]:
         return [Close(True, self._reason), *self._lose(now_ns)]
 
-    def _rotate(self, now_ns: int) -> list[Action]:
+    def _rotate(self, _now_ns: int) -> list[Action]:
         return [Rotate(self._reason)]
 
-    def _hang_up(self, now_ns: int) -> list[Action]:
+    def _hang_up(self, _now_ns: int) -> list[Action]:
         return [Close(False, self._reason), Tell(StatusKind.STOPPED, None, self._reason)]
 
     def _after(self, actions: list[SubAction], now_ns: int) -> list[Action]:

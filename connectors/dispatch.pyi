@@ -1,8 +1,7 @@
-from picows import WSTransport
-
 from connectors.hub import Hub
 from connectors.status import Status
 from connectors.strategy import Strategy
+from picows import WSTransport
 
 class Slot:
     strategy: Strategy

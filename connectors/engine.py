@@ -57,8 +57,7 @@ class Engine:
         self.instruments: dict[str, Instrument] = {}
         self.hub = Hub(self.clock)
         self._base_dir = base_dir
-        # Jitter only: nobody gains by guessing it.
-        self._rng = rng or random.Random()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
         self._tap = tap
         self._recorder: Recorder | None = None
         self._started_ns = self.clock.time_ns()
@@ -206,7 +205,7 @@ class Engine:
                     request, pages = following, pages + 1
         except ConnectorError as error:
             log.warning(
-                "%s: the instrument list cannot be read (%s); sizes and prices use the default scales %d and %d",
+                "%s: the instrument list cannot be read (%s); scales of sizes and prices are %d and %d",
                 exchange.facts.name,
                 error,
                 exchange.facts.size_scale,

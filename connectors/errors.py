@@ -1,9 +1,11 @@
 """Every failure of the connectors, each with the remedy its catcher applies.
 
     ConnectorError
-    ├── ConfigError            STOP         the caller's mistake, told before any socket opens (also a ValueError)
+    ├── ConfigError            STOP         the caller's mistake, told before any socket opens (also a
+    ValueError)
     │   └── FactsError         STOP         a facts file is wrong
-    ├── DecodeError            NONE         one message could not be read; counted, told, the next one may be fine
+    ├── DecodeError            NONE         one message could not be read; counted, told, the next one may
+    be fine
     │   └── ScaleError         NONE         a number does not fit the instrument's int64 scale
     ├── BookError              RESYNC       the local book is no longer true
     │   ├── BookGap            RESYNC       the exchange skipped sequence numbers
@@ -63,7 +65,8 @@ class DecodeError(ConnectorError):
 
 
 class ScaleError(DecodeError):
-    """A number needs more digits than the instrument's scale has, or leaves int64. Never rounded in silence."""
+    """A number needs more digits than the instrument's scale has, or leaves int64. Never rounded in
+    silence."""
 
 
 class BookError(ConnectorError):

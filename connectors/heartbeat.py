@@ -1,4 +1,5 @@
-"""When to ping, when a peer is dead, and how long a round trip takes. Times in (monotonic ns), actions out."""
+"""When to ping, when a peer is dead, and how long a round trip takes. Times in (monotonic ns), actions
+out."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ class Beat(enum.Enum):
 
 
 class Heartbeat:
-    """Of one socket. We ping every `every_s` (busy or not: some venues close who does not), sooner while measuring.
+    """Of one socket. We ping every `every_s` (busy or not: some venues close who does not), sooner while
+    measuring.
 
-    Data do not answer a ping: a venue that streams but no longer hears us is half dead, and a half-open socket is silent.
+    Data do not answer a ping: a venue that streams but no longer hears us is half dead, and a half-open
+    socket is silent.
     server_deadline_s: where the venue pings us, silence longer than that means that it is gone too.
     """
 
@@ -72,7 +75,8 @@ class Heartbeat:
         self._next_ping_ns = max(self._next_ping_ns, until_ns)
 
     def on_pong(self, now_ns: int, ping_id: int | None) -> int | None:
-        """Round-trip ns, or None: it answers no ping of ours. ping_id None: the venue does not echo it, order tells."""
+        """Round-trip ns, or None: it answers no ping of ours. ping_id None: the venue does not echo it,
+        order tells."""
         if ping_id is not None and all(ping_id != known for known, _ in self._outstanding):
             return None
         while self._outstanding:

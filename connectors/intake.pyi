@@ -28,4 +28,6 @@ class Intake(Sink):
     connection: str
     owner: Owner
     mono_ns: int
-    def __init__(self, exchange: Exchange, counters: ConnectionCounters, owner: Owner, connection: str) -> None: ...
+    def __init__(
+        self, exchange: Exchange, counters: ConnectionCounters, owner: Owner, connection: str
+    ) -> None: ...

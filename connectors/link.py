@@ -1,4 +1,5 @@
-"""One socket at a time: does what a dialogue decides, and tells it what happens. Thin: every rule is in dialogue.py."""
+"""One socket at a time: does what a dialogue decides, and tells it what happens. Thin: every rule is in
+dialogue.py."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from connectors.dial import DialFailed, open_session
 from connectors.dialogue import (
     Action,
     Close,
@@ -21,7 +23,6 @@ from connectors.dialogue import (
     State,
     Tell,
 )
-from connectors.dial import DialFailed, open_session
 from connectors.errors import BookError
 from connectors.exchange import Inbound, Kind
 from connectors.instrument import Stream
@@ -30,9 +31,8 @@ from connectors.status import StatusKind
 from connectors.subscriptions import NEVER_NS
 
 if TYPE_CHECKING:
-    from picows import WSTransport
-
     from connectors.connection import Connection
+    from picows import WSTransport
 
 log = logging.getLogger(__name__)
 NEED_RESUBSCRIBE = 4  # booksync.Action
@@ -256,7 +256,7 @@ class Ear:
     def _is_current(self) -> bool:
         return self.session is not None and self._link.session is self.session
 
-    def on_opened(self, transport: WSTransport) -> None:
+    def on_opened(self, transport: WSTransport) -> None:  # noqa: ARG002 - Owner's signature
         assert self.session is not None
         self._link.opened(self.session)
 
@@ -272,7 +272,12 @@ class Ear:
         if self._is_current:
             self._link.inbound(inbound, payload)
 
-    def on_book_action(self, stream: Stream, action: int, error: BookError | None) -> None:
+    def on_book_action(
+        self,
+        stream: Stream,
+        action: int,
+        error: BookError | None,  # noqa: ARG002 - Owner's signature
+    ) -> None:
         if not self._is_current:
             return
         if action == NEED_RESUBSCRIBE:

@@ -17,7 +17,8 @@ from connectors.strategy import Strategy
 def load_strategies(settings: Settings, base_dir: Path) -> list[Strategy]:
     """In the order of the config. base_dir: of the config file.
 
-    Raises ConfigError with all problems: a module that is not there, a class that is none, params it does not take.
+    Raises ConfigError with all problems: a module that is not there, a class that is none, params it does
+    not take.
     """
     strategies: list[Strategy] = []
     problems: list[str] = []

@@ -29,7 +29,8 @@ class Owner(Protocol):
         ...
 
     def on_inbound(self, inbound: Inbound, payload: bytes) -> None:
-        """A frame that is no data: ack, error, pong (also PONG frames: request_id is the ping's), ping, notice."""
+        """A frame that is no data: ack, error, pong (also PONG frames: request_id is the ping's), ping,
+        notice."""
         ...
 
     def on_book_action(self, stream: Stream, action: int, error: BookError | None) -> None:

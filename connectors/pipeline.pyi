@@ -3,8 +3,8 @@ from typing import Any
 
 from connectors.dispatch import Slot
 from connectors.exchange import Exchange
-from connectors.intake import Entry, Intake
 from connectors.instrument import Stream
+from connectors.intake import Entry, Intake
 from connectors.metrics import ConnectionCounters
 from connectors.owner import Owner
 from connectors.sink import Sink

@@ -1,4 +1,5 @@
-"""Runs make-before-break switches of a connection's links: dials the successor, hands over, leaves the old socket."""
+"""Runs make-before-break switches of a connection's links: dials the successor, hands over, leaves the old
+socket."""
 
 from __future__ import annotations
 
@@ -101,7 +102,8 @@ class Rotations:
             self._connection.gate(stream).end_overlap()
 
     def on_lost(self, old: Link) -> bool:
-        """The old socket died while its successor was coming. True: the successor is the connection from now on."""
+        """The old socket died while its successor was coming. True: the successor is the connection from
+        now on."""
         rotation = self._running.get(old)
         if rotation is None:
             return False

@@ -1,7 +1,5 @@
 from collections.abc import Iterable
 
-from picows import WSListener, WSTransport
-
 from connectors.clock import Clock
 from connectors.dispatch import Slot
 from connectors.exchange import Exchange
@@ -10,6 +8,7 @@ from connectors.metrics import ConnectionCounters
 from connectors.owner import Owner
 from connectors.pipeline import Pipeline
 from connectors.tap import Tap
+from picows import WSListener, WSTransport
 
 class Session(WSListener):
     pipeline: Pipeline

@@ -1,4 +1,5 @@
-"""What a config file says, decoded: frozen structs that refuse unknown keys. `config.py` reads the file and checks it."""
+"""What a config file says, decoded: frozen structs that refuse unknown keys. `config.py` reads the file
+and checks it."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class HeartbeatSettings(_Struct, frozen=True):
 
 
 class BackoffSettings(_Struct, frozen=True):
-    """One immediate try, then full jitter: uniform(0, min(max_s, base_s * 2**n)); reset after reset_s of data."""
+    """One immediate try, then full jitter: uniform(0, min(max_s, base_s * 2**n)); reset after reset_s of
+    data."""
 
     base_s: float = 0.5
     max_s: float = 30.0

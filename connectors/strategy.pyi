@@ -1,12 +1,12 @@
 from typing import Any, ClassVar
 
 import msgspec
-from picows import WSFrame, WSTransport
 
 from connectors.book import Book
 from connectors.context import Context
 from connectors.events import BookChange, Candle, Funding, Liquidation, Quote, Ticker, Trade
 from connectors.status import Status
+from picows import WSFrame, WSTransport
 
 CALLBACKS: tuple[str, ...]
 

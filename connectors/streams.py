@@ -34,7 +34,8 @@ def parse_channel(channel: str | Mapping[str, str]) -> list[Channel]:
 def make_instrument(
     symbol: str, settings: ConnectionSettings, exchange: Exchange, known: Mapping[str, Instrument]
 ) -> Instrument:
-    """Scales: of the config, else of the venue's list `known` (by native symbol), else the facts' defaults."""
+    """Scales: of the config, else of the venue's list `known` (by native symbol), else the facts'
+    defaults."""
     instrument = exchange.instrument(symbol, known)
     scales = settings.scales.get(symbol)
     if scales is None:
@@ -60,7 +61,8 @@ def make_streams(
     known: Mapping[str, Instrument],
     instruments: dict[str, Instrument],
 ) -> list[Stream]:
-    """Streams of one connection, in the config's order. `instruments` (by key) grows: one object per instrument of a run.
+    """Streams of one connection, in the config's order. `instruments` (by key) grows: one object per
+    instrument of a run.
 
     Raises ConfigError: a symbol or channel that the venue has not, two books of one instrument.
     """

@@ -1,10 +1,13 @@
-"""The streams of one socket: asked for, acked, delivering, silent, refused. Values and a time in, actions out.
+"""The streams of one socket: asked for, acked, delivering, silent, refused. Values and a time in, actions
+out.
 
 An ack proves nothing, only data does. Per stream:
 
-    QUEUED --sent--> PENDING --ack--> ACKED --data--> LIVE --silent too long--> STALE --unsubscribe, subscribe--> PENDING
+    QUEUED --sent--> PENDING --ack--> ACKED --data--> LIVE --silent too long--> STALE --unsubscribe,
+    subscribe--> PENDING
                         |                |                                            (this stream alone)
-                        +--error--> REFUSED                PENDING, ACKED: no ack, no data in time: the same as STALE
+                        +--error--> REFUSED                PENDING, ACKED: no ack, no data in time: the
+                        same as STALE
 """
 
 from __future__ import annotations

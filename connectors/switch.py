@@ -1,7 +1,9 @@
 """Make before break: when may a new socket take over a stream from the old one? Values in, decisions out.
 
-The new socket subscribes and keeps its messages back while the old one delivers. A stream is taken over as soon as the old
-socket has delivered the first message that the new one holds: from there on the new one has all that follows. What both
+The new socket subscribes and keeps its messages back while the old one delivers. A stream is taken over as
+soon as the old
+socket has delivered the first message that the new one holds: from there on the new one has all that
+follows. What both
 had is dropped (by id; messages without ids by their bytes), so nothing is lost and nothing is doubled.
 """
 
@@ -106,6 +108,6 @@ class Switch:
         sink.instruments = {stream.instrument.native: stream.instrument} if stream.instrument else {}
         try:
             self._exchange.decode(stream, payload, sink)
-        except Exception:
-            return None  # told when it is delivered
+        except Exception:  # noqa: BLE001 - told when the message is delivered
+            return None
         return sink.found

@@ -1,4 +1,5 @@
-"""What a recorder sees. A session calls its tap (if it has one) for all that goes in or out, before it acts on it."""
+"""What a recorder sees. A session calls its tap (if it has one) for all that goes in or out, before it
+acts on it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Protocol
 class Tap(Protocol):
     """Called on the hot path: copy the bytes into a buffer and return. Never raises, never blocks.
 
-    conn_id: number of the connection, unique in a run. opcode: 1 text, 2 binary, 8 close, 9 ping, 10 pong. ns: since 1970.
+    conn_id: number of the connection, unique in a run. opcode: 1 text, 2 binary, 8 close, 9 ping, 10 pong.
+    ns: since 1970.
     Frames are recorded as received: fragments one by one (`is_final`), compressed payloads still compressed.
     """
 

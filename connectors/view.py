@@ -1,4 +1,5 @@
-"""A picture of a running engine, for the live table, the summary and metrics files: plain values, taken at one moment."""
+"""A picture of a running engine, for the live table, the summary and metrics files: plain values, taken at
+one moment."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ CALLBACK_OF_KIND = {
 
 
 def mark(streams: Iterable[Stream], slots: Sequence[Slot], books: Collection[str] = ()) -> None:
-    """Set `is_wanted` of each stream. books: keys of instruments whose book is kept although nobody overrides on_book.
+    """Set `is_wanted` of each stream. books: keys of instruments whose book is kept although nobody
+    overrides on_book.
 
     A stream of kind "raw" is never decoded: on_ws_frame has it.
     """

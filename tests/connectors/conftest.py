@@ -109,7 +109,8 @@ Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 @pytest.fixture
 def fast_facts(tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a venue's facts with deadlines for tests: the connector's own thresholds, not the venue's behaviour."""
+    """A copy of a venue's facts with deadlines for tests: the connector's own thresholds, not the venue's
+    behaviour."""
 
     def make(name: str, *, ack_s: float = 0.4, first_data_s: float = 0.5, quiet_s: float = 0.6) -> Path:
         facts = yaml.safe_load((FACTS / f"{name}.yaml").read_text())
@@ -128,7 +129,8 @@ def fast_facts(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def running(fast_facts: Callable[..., Path], tmp_path: Path) -> Start:
-    """`async with running("okx", faults=["freeze:topic=*trade*"]) as run:`; at the end the engine is stopped."""
+    """`async with running("okx", faults=["freeze:topic=*trade*"]) as run:`; at the end the engine is
+    stopped."""
 
     @asynccontextmanager
     async def start(

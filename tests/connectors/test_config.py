@@ -112,8 +112,10 @@ strategies:
     told = "\n".join(found)
     assert "symbols[0]: symbol 'btcusdt': okx has symbols like BTC-USDT" in told
     assert "symbols[2]: 'ETH-USDT' is given twice" in told
-    assert "channels[0]" in told and "did you mean 'trade'?" in told
-    assert "channels[1]" in told and "7m" in told
+    assert "channels[0]" in told
+    assert "did you mean 'trade'?" in told
+    assert "channels[1]" in told
+    assert "7m" in told
     assert "url: expected ws or wss://host:port, got 'http://localhost:1'" in told
     assert "rtt.race: expected at least 1, got 0" in told
     assert "rtt.max_ms: expected more than 0, got -1" in told

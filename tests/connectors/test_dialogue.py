@@ -146,7 +146,8 @@ def test_a_good_life(tmp_path: Path) -> None:
     assert sent(opened) == ['{"op":"subscribe","args":["trades.AUSDT","trades.BUSDT"],"id":1}']
     assert kinds(opened) == [StatusKind.CONNECTED]
     assert kinds(acked) == [StatusKind.SUBSCRIBED] * 2
-    assert kinds(first) == [StatusKind.LIVE] and told.dialogue.state is State.LIVE
+    assert kinds(first) == [StatusKind.LIVE]
+    assert told.dialogue.state is State.LIVE
     assert kinds(second) == [StatusKind.LIVE] * 2
 
 
@@ -293,7 +294,8 @@ def test_clean_close_is_a_loss_too(tmp_path: Path) -> None:
     actions = told.dialogue.step(Event.CLOSED, told.now_ns, "closed by the server: 1000")
 
     assert kinds(actions) == [StatusKind.LOST]
-    assert told.dialogue.state is State.WAITING and told.dialogue.dial_ns == told.now_ns
+    assert told.dialogue.state is State.WAITING
+    assert told.dialogue.dial_ns == told.now_ns
 
 
 def test_retry_after_is_honoured(tmp_path: Path) -> None:
@@ -348,9 +350,11 @@ def test_long_round_trip_warns_or_rotates(tmp_path: Path, action: str) -> None:
         outcome += told.dialogue.on_pong(None, told.now_ns)[1]
 
     if action == "warn":
-        assert kinds(outcome) and set(kinds(outcome)) == {StatusKind.RTT}
+        assert kinds(outcome)
+        assert set(kinds(outcome)) == {StatusKind.RTT}
     else:
-        assert outcome and all(isinstance(each, Rotate) for each in outcome)
+        assert outcome
+        assert all(isinstance(each, Rotate) for each in outcome)
 
 
 def test_stop_is_said_once_and_nothing_follows(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def no_gaps(ids: list[Any]) -> bool:
     """Ids of one market of the generator follow each other (as text: at least none is there twice)."""
     if ids and isinstance(ids[0], str):
         return len(set(ids)) == len(ids)
-    return all(after == before + 1 for before, after in zip(ids, ids[1:], strict=False))
+    return all(after == before + 1 for before, after in itertools.pairwise(ids))
 
 
 async def test_half_open_socket_is_noticed_by_a_missed_pong(running: Start) -> None:
@@ -64,7 +65,8 @@ async def test_request_that_is_never_acked_is_sent_again(running: Start) -> None
         await run.witness.until_told(StatusKind.LIVE, 4.0, count=7)
 
         stale = run.witness.of(StatusKind.STALE)
-        assert stale and all("no ack" in each.detail for each in stale)
+        assert stale
+        assert all("no ack" in each.detail for each in stale)
         assert not run.witness.of(StatusKind.LOST)
 
 
@@ -75,7 +77,8 @@ async def test_acked_but_silent_topic_is_resubscribed_alone(running: Start) -> N
         await run.witness.until_told(StatusKind.LIVE, 4.0, count=7)
 
         stale = run.witness.of(StatusKind.STALE)
-        assert [each.symbol for each in stale] == ["BTC-USDT"] and "no data" in stale[0].detail
+        assert [each.symbol for each in stale] == ["BTC-USDT"]
+        assert "no data" in stale[0].detail
         assert not run.witness.of(StatusKind.LOST)
 
 
@@ -227,7 +230,8 @@ async def test_long_round_trip_leads_to_a_switch_without_loss(running: Start, ve
         assert_nothing_lost(run)
         view = run.engine.view().connections[0]
         assert (view.rotations, view.losses) == (1, 0)
-        assert view.rtt_ms is not None and view.rtt_ms < 60
+        assert view.rtt_ms is not None
+        assert view.rtt_ms < 60
 
 
 def assert_nothing_lost(run: Any) -> None:

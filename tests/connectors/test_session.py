@@ -73,8 +73,6 @@ class Toy(Exchange):
 
 
 class Listener(Strategy):
-    def on_start(self, ctx: Any) -> None: ...
-
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.trades: list[tuple[float, float, object]] = []
@@ -380,7 +378,7 @@ def test_held_messages_are_delivered_once_at_the_take_over(tmp_path: Path) -> No
     new = rig.new_session()
     new.pipeline.hold()
 
-    # The new socket begins with a snapshot, and is one message ahead; the old one still delivers.
+    # The new socket is one message ahead; the old one still delivers.
     rig.feed(depth(2, [["9.5", "1"]], [["11", "1"]], full=True), session=new)
     for number in (2, 3):
         rig.feed(trades(("1", "1", 1, number)), session=new)
