@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from connectors import summary
 from connectors.errors import ConfigError
 from connectors.exit_code import ExitCode
 from connectors.metrics_file import MetricsFile
 from connectors.own_mock import own_mocks
 from connectors.reports import Report
 from connectors.settings import Settings
-from connectors.summary import SentCounts, tallies
+from connectors.summary import SentCounts
 from connectors.view import EngineView
 
 if TYPE_CHECKING:
@@ -133,9 +134,8 @@ class _Run:
         if streams and not any(stream.messages for stream in streams) and self._signal is None:
             log.error("no data message arrived on any stream (there are %d)", len(streams))
             return ExitCode.FAILED
-        # What was on its way when a connection broke is gone: then the counts may differ.
-        is_whole = not any(each.losses for each in view.connections)
-        if sent is not None and is_whole and not all(each.agrees for each in tallies(view, sent)):
+        is_comparable = sent is not None and summary.is_comparable(view)
+        if is_comparable and not all(each.agrees for each in summary.tallies(view, sent)):
             return ExitCode.FAILED
         if view.strategies and not any(each.is_on for each in view.strategies):
             log.error("every strategy was switched off")

@@ -204,6 +204,14 @@ def test_lost_extra_and_never_received_streams_disagree(sent: dict[tuple[str, st
     assert "DISAGREE" in summary.verdict(VIEW, sent)
 
 
+@pytest.mark.parametrize("cause", ["losses", "rotations"])
+def test_counts_after_a_loss_or_a_rotation_are_not_called_wrong(cause: str) -> None:
+    view = changed(VIEW, connections=(changed(CONNECTION, **{cause: 1}),))
+
+    assert "not comparable after" in summary.verdict(view, {("left", "t"): 120})
+    assert "the counts agree" in summary.verdict(view, {("left", "t"): 100})
+
+
 def test_two_connections_with_one_topic_are_counted_together() -> None:
     view = changed(VIEW, connections=(CONNECTION, changed(CONNECTION, name="left-2")))
 
