@@ -7,6 +7,9 @@ from connectors.clock import SystemClock
 from connectors.exchange import Inbound, Kind
 
 
+cdef int64_t NEVER_NS = 1 << 62
+
+
 cdef class Session(WSListener):
     """entries: intake.Entry of each stream. slots: dispatch.Slot of each strategy that listens to the connection.
 
@@ -126,6 +129,8 @@ cdef class Session(WSListener):
         cdef WSFrame frame
         if opcode > 2:
             return
+        # How long callbacks take is not part of a replay: it must tell the same each time.
+        self.pipeline._slow_ns = NEVER_NS
         self.pipeline.recv_ns = recv_ns
         self.pipeline.mono_ns = monotonic_ns()
         stored = StoredFrame()
