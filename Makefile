@@ -46,18 +46,17 @@ run: build  ## start an echo server and a client on loopback, print round trips
 	@echo "== run: python -m picows.examples.echo_demo"
 	@$(PY) -m picows.examples.echo_demo
 
+# Every tool has its say before the target fails.
 check: build  ## format, lint, types, stubs
-	@echo "== check: ruff format"
-	@$(BIN)/ruff format --check .
-	@echo "== check: ruff"
-	@$(BIN)/ruff check .
-	@echo "== check: cython-lint $(PACKAGES)"
-	@$(IN_VENV) cython-lint $(PACKAGES)
-	@echo "== check: mypy --strict setup.py $(PACKAGES)"
-	@$(BIN)/mypy --strict setup.py $(PACKAGES)
-	@echo "== check: stubtest $(STUBBED)"
-	@$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml $(STUBBED)
-	@echo "== check: clean"
+	@failed=; \
+	tool() { echo "== check: $$1"; name=$$1; shift; "$$@" || failed="$$failed, $${name%% *}"; }; \
+	tool "ruff-format" $(BIN)/ruff format --check .; \
+	tool "ruff" $(BIN)/ruff check .; \
+	PATH="$(abspath $(BIN)):$$PATH"; tool "cython-lint $(PACKAGES)" $(BIN)/cython-lint $(PACKAGES); \
+	tool "mypy --strict setup.py $(PACKAGES)" $(BIN)/mypy --strict setup.py $(PACKAGES); \
+	tool "stubtest $(STUBBED)" $(BIN)/stubtest --mypy-config-file pyproject.toml $(STUBBED); \
+	test -z "$$failed" || { echo "check: failed: $${failed#, } (details above)" >&2; exit 1; }; \
+	echo "== check: clean"
 
 format: $(INSTALLED)  ## write the formatting and the lint fixes that ruff can make
 	$(BIN)/ruff check --fix .

@@ -34,6 +34,12 @@ DIRECTIVES = {
     "freethreading_compatible": True,  # free-threaded CPython keeps the GIL off; one thread owns a connection
 }
 
+MACROS = [
+    # With them, a call of an overridable method of a Python subclass turns the instance's inline attributes
+    # into a dict for good (CPython 3.11), and the user's callbacks are slower from then on.
+    ("CYTHON_USE_DICT_VERSIONS", "0"),
+]
+
 SANITIZE = os.environ.get("PICOWS_SANITIZE", "") not in ("", "0")
 SKIP_EXT = os.environ.get("PICOWS_SKIP_EXT", "") not in ("", "0")
 JOBS = int(os.environ.get("PICOWS_JOBS", "0")) or min(os.cpu_count() or 1, 8)
@@ -66,6 +72,7 @@ def extensions() -> list[Extension]:
             [str(path)],
             include_dirs=[package for package in PACKAGES if Path(package).is_dir()],
             depends=headers,
+            define_macros=MACROS,
             extra_compile_args=compile_args(),
             extra_link_args=link_args(),
         )

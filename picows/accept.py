@@ -9,10 +9,15 @@ from collections.abc import Callable
 
 from picows.options import Logger
 
-# The kernel refuses for want of something; the connection stays in the backlog. Asking again at once would spin.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 # The client is gone, or a network error of that one connection (accept(2)): on to the next.
-_CLIENT_GONE = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR, errno.ENETDOWN, errno.EHOSTUNREACH}
+_CLIENT_GONE = {
+    errno.ECONNABORTED,
+    errno.EPROTO,
+    errno.EPERM,
+    errno.EINTR,
+    errno.ENETDOWN,
+    errno.EHOSTUNREACH,
+}
 
 RETRY_AFTER_S = 1.0
 
@@ -20,7 +25,8 @@ RETRY_AFTER_S = 1.0
 class Acceptor:
     """Accept on one listening socket until closed.
 
-    sock: listening; not closed by the acceptor. accepted: gets each non-blocking socket and owns it from then on.
+    sock: listening; not closed by the acceptor. accepted: gets each non-blocking socket and owns it from
+    then on.
     """
 
     def __init__(
@@ -61,12 +67,10 @@ class Acceptor:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
-                if exc.errno in _EXHAUSTED:
-                    self._pause(exc)
-                    return
                 if exc.errno in _CLIENT_GONE:
                     continue
-                raise
+                self._pause(exc)
+                return
             self._is_exhausted = False
             client.setblocking(False)
             try:

@@ -24,7 +24,8 @@ cdef class Arena:
 cdef class Window:
     """Received, not yet parsed bytes of one connection: `base[start:end]`; frames point into it.
 
-    An idle connection holds no memory: it reads into the loop's arena and keeps only the tail of a frame that has
+    An idle connection holds no memory: it reads into the loop's arena and keeps only the tail of a frame
+    that has
     not arrived whole.
     """
     cdef:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from picows.errors import WSHandshakeError
 from picows.frame import WSAutoPingStrategy
-from picows.handshake import build_request, check_headers, make_key, offered_extensions, offered_subprotocols, parse_request
+from picows.handshake import (
+    build_request,
+    check_headers,
+    make_key,
+    offered_extensions,
+    offered_subprotocols,
+    parse_request,
+)
 from picows.http1 import Headers
 from picows.open_socket import DialOptions, open_socket
 from picows.options import ConnectionOptions, Logger, get_logger
@@ -46,29 +53,36 @@ async def ws_connect(
     proxy_ssl_context: ssl.SSLContext | None = None,
     read_buffer_init_size: int = 16 * 1024,
     socket_factory: Callable[..., Any] | None = None,
-    use_aiofastnet: bool | None = None,
+    use_aiofastnet: bool | None = None,  # noqa: ARG001  accepted for compatibility
     strict: bool = True,
     close_timeout: float = 10,
     **kwargs: Any,
 ) -> tuple[WSTransport, WSListener]:
     """Connect to a WebSocket server.
 
-    ws_listener_factory: a WSListener subclass, or a callable that makes a listener from (request, response) or from
+    ws_listener_factory: a WSListener subclass, or a callable that makes a listener from (request, response)
+    or from
         nothing; called once the server has accepted the upgrade.
     url: ws:// or wss://; user info in it is sent as basic authentication.
-    ssl_context: for wss; default: ssl.create_default_context(). `server_hostname=` overrides the name it verifies.
+    ssl_context: for wss; default: ssl.create_default_context(). `server_hostname=` overrides the name it
+    verifies.
     disconnect_on_exception: close when on_ws_frame raises; False: log and go on.
-    websocket_handshake_timeout: seconds for everything up to the upgrade: name resolution, connection, TLS, HTTP.
+    websocket_handshake_timeout: seconds for everything up to the upgrade: name resolution, connection, TLS,
+    HTTP.
         None: no limit.
     logger_name: None: "picows.client"; a str: "picows.<name>"; or a logger.
-    enable_auto_ping, auto_ping_idle_timeout, auto_ping_reply_timeout, auto_ping_strategy: dead-peer detection. After
-        `idle` seconds without data (or every `idle` seconds) a ping is sent; without a pong within `reply` seconds the
+    enable_auto_ping, auto_ping_idle_timeout, auto_ping_reply_timeout, auto_ping_strategy: dead-peer
+    detection. After
+        `idle` seconds without data (or every `idle` seconds) a ping is sent; without a pong within `reply`
+        seconds the
         connection is closed.
     enable_auto_pong: answer PINGs; such PINGs are not delivered.
-    max_frame_size: longest payload that is accepted, in bytes; a longer frame closes the connection with 1009.
+    max_frame_size: longest payload that is accepted, in bytes; a longer frame closes the connection with
+    1009.
     extra_headers: mapping or (name, value) pairs; Host replaces the URL's.
     max_redirects: how many redirects (301, 302, 303, 307, 308) are followed; 0: none.
-    proxy: http, https, socks4, socks4a, socks5 or socks5h URL, credentials in it; proxy_ssl_context for https.
+    proxy: http, https, socks4, socks4a, socks5 or socks5h URL, credentials in it; proxy_ssl_context for
+    https.
     read_buffer_init_size: bytes asked of the kernel at once, at first; grows under load.
     socket_factory: `(host, port)` or `(parsed_url)` -> socket, or None for the usual way; plain or async. An
         unconnected socket is connected to the URL's host and port. AF_UNIX sockets must be connected.
@@ -80,7 +94,8 @@ async def ws_connect(
 
     Returns (transport, listener); `await transport.wait_disconnected()` is where errors surface.
     Raises before any socket is opened: WSInvalidURL, TypeError, ValueError. Then: OSError and its subclasses,
-    ssl.SSLError, asyncio.TimeoutError, python_socks.ProxyError, WSHandshakeError and its subclasses, and whatever the
+    ssl.SSLError, asyncio.TimeoutError, python_socks.ProxyError, WSHandshakeError and its subclasses, and
+    whatever the
     factory raises.
     """
     options = ConnectionOptions(
@@ -114,7 +129,8 @@ async def _connect_in_time(
     options: ConnectionOptions,
     dialing: DialOptions,
 ) -> tuple[WSTransport, WSListener]:
-    """One timeout over all of it. A refusal whose body does not end in time is told as the refusal that it is."""
+    """One timeout over all of it. A refusal whose body does not end in time is told as the refusal that it
+    is."""
     attempts: list[ClientRole] = []
     try:
         async with asyncio.timeout(options.websocket_handshake_timeout):
@@ -140,14 +156,13 @@ async def _connect(
     connection = Connection(asyncio.get_running_loop(), role, options)
     try:
         await attach_client(connection, sock, dialing.tls_for(url), dialing.server_hostname or url.host)
-    except BaseException:
-        sock.close()
-        raise
-    try:
         return await role.opened_future
-    finally:
-        if not role.is_taken:
-            connection.abort()
+    except BaseException:
+        # Also where the upgrade is done and the caller is cancelled before it has got the connection.
+        if not role.opened_future.cancel() and not role.opened_future.cancelled():
+            role.opened_future.exception()  # seen: or the loop complains that nobody has asked for it
+        connection.abort()
+        raise
 
 
 class ClientRole:
@@ -155,7 +170,9 @@ class ClientRole:
 
     is_client_side = True
 
-    def __init__(self, factory: ListenerFactory, url: WSParsedURL, headers: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, factory: ListenerFactory, url: WSParsedURL, headers: Sequence[tuple[str, str]]
+    ) -> None:
         key = make_key()
         self._request = build_request(url, key, headers)
         self._factory = factory
@@ -170,12 +187,6 @@ class ClientRole:
             asyncio.get_running_loop().create_future()
         )
 
-    @property
-    def is_taken(self) -> bool:
-        """Whether the connection was handed to the caller of ws_connect."""
-        future = self.opened_future
-        return future.done() and not future.cancelled() and future.exception() is None
-
     def begin(self) -> bytes:
         return self._request
 
@@ -189,7 +200,7 @@ class ClientRole:
     def end(self) -> WSHandshakeError:
         return self.upgrade.end()
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         if not self.opened_future.done():
             self.opened_future.set_exception(error)
 
@@ -197,12 +208,15 @@ class ClientRole:
         """Nothing to keep account of."""
 
     def _make_listener(self, request: WSUpgradeRequest, response: WSUpgradeResponse) -> WSListener:
-        """f(request, response), or f() if it takes no arguments. A TypeError from inside is not taken for that."""
+        """f(request, response), or f() if it takes no arguments. A TypeError from inside is not taken for
+        that."""
         from picows.listener import WSListener
 
         listener = self._call_factory(request, response)
         if not isinstance(listener, WSListener):
-            raise TypeError(f"ws_listener_factory: expected to return a WSListener, got {type(listener).__name__}")
+            raise TypeError(
+                f"ws_listener_factory: expected to return a WSListener, got {type(listener).__name__}"
+            )
         return listener
 
     def _call_factory(self, request: WSUpgradeRequest, response: WSUpgradeResponse) -> Any:
@@ -215,5 +229,3 @@ class ClientRole:
                 return self._factory()
             except TypeError:
                 raise first from None
-
-

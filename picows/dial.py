@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Iterable
 from typing import Any
 
 Address = tuple[int, int, int, str, Any]
@@ -27,9 +26,10 @@ async def dial(
 ) -> socket.socket:
     """Connect to the first address of `host` that answers. The caller owns the non-blocking socket.
 
-    happy_eyeballs_delay: seconds after which the next address is tried beside the last; None: one after the other.
-    interleave:           how many addresses of the first family come before one of the other.
-    Raises OSError: the first address's error, with the others' as notes. socket.gaierror if there is no address.
+    happy_eyeballs_delay: seconds after which the next address is tried beside the last; None: one after the
+        other.
+    interleave: how many addresses of the first family come before one of the other.
+    Raises OSError: the first address's error, with the others' as notes; socket.gaierror if there is none.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
@@ -56,48 +56,58 @@ def interleaved(addresses: list[Address], first_count: int = 1) -> list[Address]
 
 
 async def _race(addresses: list[Address], local: Any, delay_s: float | None) -> socket.socket:
-    """Start the attempts one after the other, `delay_s` apart or as soon as one has failed; the first to connect wins."""
+    """Start the attempts `delay_s` apart, or as soon as one has failed; the first to connect wins."""
     waiting = iter(addresses)
-    running: dict[asyncio.Task[socket.socket], Address] = {}
+    running: set[asyncio.Task[socket.socket]] = set()
     errors: list[OSError] = []
+    winner: socket.socket | None = None
     try:
-        while True:
-            address = next(waiting, None)
-            if address is not None:
-                running[asyncio.ensure_future(_attempt(address, local))] = address
-            elif not running:
-                raise _combined(errors)
-            is_last = address is None or delay_s is None
-            done, _ = await asyncio.wait(
-                running, timeout=None if is_last else delay_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            winner = None
-            for task in done:
-                del running[task]
-                error = task.exception()
-                if error is None and winner is None:
-                    winner = task.result()
-                elif error is None:
-                    task.result().close()
-                elif isinstance(error, OSError):
-                    errors.append(error)
-                else:
-                    raise error
-            if winner is not None:
-                return winner
-    finally:
-        await _give_up(running)
-
-
-async def _give_up(running: Iterable[asyncio.Task[socket.socket]]) -> None:
-    tasks = list(running)
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
         try:
-            (await task).close()
-        except (OSError, asyncio.CancelledError):
-            pass
+            while winner is None:
+                address = next(waiting, None)
+                if address is not None:
+                    running.add(asyncio.ensure_future(_attempt(address, local)))
+                elif not running:
+                    raise _combined(errors)
+                is_last = address is None or delay_s is None
+                await asyncio.wait(
+                    running, timeout=None if is_last else delay_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                winner = _take_winner(running, errors)
+        finally:
+            await _give_up(running)
+    except BaseException:
+        if winner is not None:
+            winner.close()
+        raise
+    return winner
+
+
+def _take_winner(running: set[asyncio.Task[socket.socket]], errors: list[OSError]) -> socket.socket | None:
+    """The socket of an attempt that has connected; what failed goes to `errors`."""
+    for task in [task for task in running if task.done()]:
+        running.discard(task)
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, OSError):
+            raise error
+        errors.append(error)
+    return None
+
+
+async def _give_up(running: set[asyncio.Task[socket.socket]]) -> None:
+    """End the attempts that are still going on. Being cancelled meanwhile changes nothing about it."""
+    for task in running:
+        task.cancel()
+        task.add_done_callback(_close_loser)
+    if running:
+        await asyncio.wait(running)
+
+
+def _close_loser(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
 
 
 async def _attempt(address: Address, local: Any) -> socket.socket:

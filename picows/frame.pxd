@@ -1,5 +1,6 @@
 # What a listener is handed: one frame, a view that is valid during one callback.
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
 
 from .buffer cimport ws_block_t
@@ -38,12 +39,14 @@ cpdef enum WSAutoPingStrategy:
 
 cdef class WSFrame:
     cdef:
-        # The payload: valid during the callback only, NULL afterwards. At least 256 bytes behind it are readable.
+        # The payload: valid during the callback only, NULL afterwards. At least 256 bytes behind it are
+        # readable.
         char* payload_ptr
         readonly Py_ssize_t payload_size
         readonly Py_ssize_t tail_size        # received bytes behind this frame
 
         readonly WSMsgType msg_type
+        PyObject* msg_type_member            # the same as a Python object; borrowed, lives for ever
         readonly bint fin
         readonly bint rsv1
         readonly bint rsv2
@@ -63,6 +66,7 @@ cdef class WSFrame:
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO
     cpdef bytes get_close_message(self)
     cpdef str get_close_reason(self)
+    cdef void set_type(self, int opcode) noexcept
     cdef void begin(self, ws_block_t* block) noexcept
     cdef void end(self) noexcept
     cdef int _check_open(self) except -1

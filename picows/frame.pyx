@@ -1,17 +1,63 @@
 """WSFrame and the enums of RFC 6455 section 5.2 and 7.4.
 
-A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames of a
-connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A memoryview that is
-kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB) until it is released, so
+A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames
+of a
+connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A memoryview
+that is
+kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB) until it is
+released, so
 copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
 import cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 
 from .buffer cimport ws_block_drop, ws_block_hold
+
+
+cdef extern from *:
+    """
+    #include <structmember.h>
+
+    static PyMemberDef ws_msg_type_member = {"msg_type", T_OBJECT_EX, 0, READONLY, "A WSMsgType."};
+
+    /* Cython looks up the enum member by name at each read, a thousand instructions. A slot that holds the
+     * member is read in a few, and the interpreter specialises the load. */
+    static int ws_install_msg_type(PyObject *type, Py_ssize_t offset)
+    {
+        PyObject *descriptor;
+        int result;
+        ws_msg_type_member.offset = offset;
+        descriptor = PyDescr_NewMember((PyTypeObject *)type, &ws_msg_type_member);
+        if (descriptor == NULL) {
+            return -1;
+        }
+        result = PyDict_SetItemString(((PyTypeObject *)type)->tp_dict, "msg_type", descriptor);
+        Py_DECREF(descriptor);
+        PyType_Modified((PyTypeObject *)type);
+        return result;
+    }
+    """
+    int ws_install_msg_type(object type, Py_ssize_t offset) except -1
+
+# Members of the Python enum by opcode; each holds a reference that is never given back.
+cdef PyObject* MEMBERS[16]
+
+
+cdef int _fill_members() except -1:
+    cdef int opcode
+    for opcode in range(16):
+        member = WSMsgType(opcode)
+        Py_INCREF(member)
+        MEMBERS[opcode] = <PyObject*>member
+    return 0
+
+
+_fill_members()
 
 
 @cython.final
@@ -23,10 +69,15 @@ cdef class WSFrame:
         self._block = NULL
         self._exports = 0
         self._is_over = True
+        self.set_type(0)
 
     def __dealloc__(self):
         if self._is_over:
             ws_block_drop(self._block)
+
+    cdef void set_type(self, int opcode) noexcept:
+        self.msg_type = <WSMsgType>opcode
+        self.msg_type_member = MEMBERS[opcode]
 
     cdef void begin(self, ws_block_t* block) noexcept:
         """The callback is about to run: the payload lies in `block`."""
@@ -82,12 +133,14 @@ cdef class WSFrame:
     cpdef object get_payload_as_memoryview(self):
         """A read-only view of the payload, without a copy.
 
-        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes of payload.
+        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes of
+        payload.
         """
         return memoryview(self)
 
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO:
-        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it carries none. AssertionError on other frames."""
+        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it carries none. AssertionError on other
+        frames."""
         self._check_close()
         if self.payload_size < 2:
             return WSCloseCode.NO_INFO
@@ -111,7 +164,8 @@ cdef class WSFrame:
         self._check_open()
         if self.msg_type != WSMsgType.CLOSE:
             # AssertionError, because code written for picows 2 may expect it.
-            raise AssertionError(f"only CLOSE frames carry a close code and reason, this one is {self.msg_type!r}")
+            raise AssertionError(
+                f"only CLOSE frames carry a close code and reason, this one is {self.msg_type!r}")
         return 0
 
     def __str__(self):
@@ -122,6 +176,14 @@ cdef class WSFrame:
 
     def __repr__(self):
         return self.__str__()
+
+
+cdef int _install() except -1:
+    cdef WSFrame sample = WSFrame()
+    return ws_install_msg_type(WSFrame, <char*>&sample.msg_type_member - <char*><PyObject*>sample)
+
+
+_install()
 
 
 cdef str _type_name(int msg_type):

@@ -30,7 +30,7 @@ async def listening_sockets(
     if len(given) > 1 or (given and (host is not None or port is not None)):
         raise ValueError("expected one of host and port, path, or sock")
     if sock is not None:
-        if sock.type != socket.SOCK_STREAM:
+        if not isinstance(sock, socket.socket) or sock.type != socket.SOCK_STREAM:
             raise ValueError(f"sock: expected a stream socket, got {sock!r}")
         return [sock]
     if path is not None:

@@ -22,7 +22,8 @@ _REPLACED = {
     "port": "url",
     "all_errors": "nothing: the first error is raised, the others are its notes",
 }
-# One timeout covers all of them: websocket_handshake_timeout and close_timeout. The last was a no-op in picows 2.
+# One timeout covers all of them: websocket_handshake_timeout and close_timeout. The last was a no-op in
+# picows 2.
 _IGNORED = {"ssl_handshake_timeout", "ssl_shutdown_timeout", "zero_copy_unsafe_ssl_write"}
 
 
@@ -91,12 +92,16 @@ async def _from_factory(factory: Callable[..., Any], url: WSParsedURL) -> socket
     if made is None:
         return None
     if not isinstance(made, socket.socket):
-        raise TypeError(f"socket_factory: expected to return a socket.socket or None, got {type(made).__name__}")
+        raise TypeError(
+            f"socket_factory: expected to return a socket.socket or None, got {type(made).__name__}"
+        )
     try:
         made.setblocking(False)
         if not _is_connected(made):
             if made.family not in (socket.AF_INET, socket.AF_INET6):
-                raise ValueError("socket_factory: a socket that is neither IPv4 nor IPv6 must be connected already")
+                raise ValueError(
+                    "socket_factory: a socket that is neither IPv4 nor IPv6 must be connected already"
+                )
             await _connect(made, url)
     except BaseException:
         made.close()

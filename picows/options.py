@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ class ConnectionOptions:
     def __post_init__(self) -> None:
         if self.enable_auto_ping:
             check_options(
-                int(self.auto_ping_strategy), self.auto_ping_idle_timeout, self.auto_ping_reply_timeout
+                self.auto_ping_strategy, self.auto_ping_idle_timeout, self.auto_ping_reply_timeout
             )
         _check_number("websocket_handshake_timeout", self.websocket_handshake_timeout, or_none=True)
         _check_number("close_timeout", self.close_timeout)
@@ -44,8 +45,8 @@ def _check_number(name: str, value: float | None, *, or_none: bool = False) -> N
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: expected seconds{' or None' if or_none else ''}, got {value!r}")
-    if not value > 0:
-        raise ValueError(f"{name}: expected more than 0 seconds, got {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name}: expected a finite number of seconds > 0, got {value!r}")
 
 
 def _check_size(name: str, value: int, least: int) -> None:

@@ -11,7 +11,8 @@ cdef class FrameParser:
     """RFC 6455 sections 5, 7.4 and 8.1. Knows no socket, clock, log or listener."""
     cdef:
         readonly bint is_failed          # terminal: no frame comes out any more
-        readonly Py_ssize_t need         # bytes from window.start on that the next frame takes in all, as far as known
+        # bytes from window.start on that the next frame takes in all, as far as known
+        readonly Py_ssize_t need
 
         # What the connection is
         bint _is_strict
@@ -27,6 +28,7 @@ cdef class FrameParser:
         # The message being received; _opcode is 0 between messages (5.4)
         uint8_t _opcode
         uint32_t _utf8_state
+        bint _is_opaque                  # text that an extension has transformed: its first frame says so (RFC 7692 6)
         bint _is_closed                  # a CLOSE has come: what follows is discarded (1.4)
 
         Window _own_window               # of the bytes given to feed()

@@ -1,6 +1,7 @@
 """FrameParser: bytes in, frames out; every rule of RFC 6455 about received frames in one place.
 
-Frames come out one at a time. A frame in front of a bad one is handed out first, so that it can be answered; the error
+Frames come out one at a time. A frame in front of a bad one is handed out first, so that it can be answered;
+the error
 is raised by the call after it. From then on the parser is failed for good.
 """
 
@@ -10,7 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from .errors import WSProtocolError
 
 from .buffer cimport Arena
-from .frame cimport WSCloseCode, WSMsgType
+from .frame cimport WSCloseCode
 from .wire cimport (
     WS_ERR_LEN_MSB,
     WS_UTF8_ACCEPT,
@@ -46,12 +47,16 @@ cdef class FrameParser:
         self._error = None
         self._opcode = 0
         self._utf8_state = WS_UTF8_ACCEPT
+        self._is_opaque = False
         self._is_closed = False
         self._own_window = None
 
     def feed(self, data):
         """Append received bytes, for use without a connection. `next_frame` takes the frames out."""
-        cdef const uint8_t[::1] view = data
+        cdef const uint8_t[::1] view
+        if data is None:
+            raise TypeError("data: expected a bytes-like object, got None")
+        view = data
         if self._own_window is None:
             self._own_window = Window(Arena())
         if view.shape[0] > 0 and not self.is_failed:
@@ -59,25 +64,35 @@ cdef class FrameParser:
             self._own_window.settle(self.need)
 
     def next_frame(self):
-        """The next frame as (msg_type, payload, fin, (rsv1, rsv2, rsv3), last_in_buffer), or None: more bytes wanted.
+        """The next frame as (msg_type, payload, fin, (rsv1, rsv2, rsv3), last_in_buffer), or None: more
+        bytes wanted.
 
         Raises WSProtocolError, once; from then on None is the answer.
         """
         cdef WSFrame frame = WSFrame()
-        if self._own_window is None or self.next(self._own_window, frame) == 0:
+        if self._own_window is None:
             return None
+        try:
+            if self.next(self._own_window, frame) == 0:
+                # Settled here, not behind each frame: it moves what is left to the front.
+                self._own_window.settle(self.need)
+                return None
+        except WSProtocolError:
+            self._own_window.clear()
+            raise
         frame.begin(self._own_window.block)
         result = (
             frame.msg_type, frame.get_payload_as_bytes(), frame.fin,
             (frame.rsv1, frame.rsv2, frame.rsv3), frame.last_in_buffer)
         frame.end()
-        self._own_window.settle(self.need)
         return result
 
     @property
     def buffered_size(self):
         """Bytes given to `feed` and not yet handed out, as allocated in memory."""
-        return self._own_window.block.cap if self._own_window is not None and self._own_window.block is not NULL else 0
+        if self._own_window is None or self._own_window.block is NULL:
+            return 0
+        return self._own_window.block.cap
 
     cdef int next(self, Window window, WSFrame frame) except -1:
         """Take one frame out of the window. 1: `frame` is filled; 0: more bytes are wanted.
@@ -110,7 +125,7 @@ cdef class FrameParser:
 
         frame.payload_ptr = <char*>payload
         frame.payload_size = size
-        frame.msg_type = <WSMsgType>header.opcode
+        frame.set_type(header.opcode)
         frame.fin = header.fin
         frame.rsv1 = header.rsv1
         frame.rsv2 = header.rsv2
@@ -118,7 +133,8 @@ cdef class FrameParser:
         window.start += total
         frame.tail_size = window.end - window.start
         self._look_ahead(window)
-        frame.last_in_buffer = self._error is not None or window.end - window.start < self.need
+        frame.last_in_buffer = (
+            self._error is not None or self._is_closed or window.end - window.start < self.need)
         return 1
 
     cdef int _look_ahead(self, Window window) except -1:
@@ -148,15 +164,13 @@ cdef class FrameParser:
         return 0
 
     cdef object _judge(self, const uint8_t* start, Py_ssize_t avail, int size):
-        """The WSProtocolError that this header is, or None. As early as possible: a header may be incomplete."""
+        """The WSProtocolError that this header is, or None. As early as possible: a header may be
+        incomplete."""
         cdef ws_header_t* header = &self._header
         cdef object error = self._judge_early(avail)
         if error is not None:
             return error
-        if size < 0:
-            if size == WS_ERR_LEN_MSB:
-                return _violation("5.2: the most significant bit of a 64-bit payload length is set")
-            return _violation("5.2: the payload length is not encoded in the shortest form")
+        # From here on in the order in which the bytes come, so that the answer does not depend on how they were cut.
         if header.header_len and bool(header.masked) != self._wants_mask:
             if self._wants_mask:
                 return _violation("5.1: received an unmasked frame from a client")
@@ -166,7 +180,11 @@ cdef class FrameParser:
             if header.header_len and (start[1] & 0x7f) > MAX_CONTROL_PAYLOAD:
                 return _violation(f"5.5: received a control frame of more than {MAX_CONTROL_PAYLOAD} bytes")
             return None
-        if size > 0 and header.payload_len > <uint64_t>self.max_frame_size:
+        if size < 0:
+            if size == WS_ERR_LEN_MSB:
+                return _violation("5.2: the most significant bit of a 64-bit payload length is set")
+            return _violation("5.2: the payload length is not encoded in the shortest form")
+        if header.payload_len > <uint64_t>self.max_frame_size:
             return WSProtocolError(
                 WSCloseCode.MESSAGE_TOO_BIG,
                 f"received a frame of {header.payload_len} bytes, max_frame_size is {self.max_frame_size}")
@@ -204,10 +222,13 @@ cdef class FrameParser:
             return 0
         if not self._is_strict:
             return 0
-        if not (self._allowed_rsv and header.rsv1):
+        if header.opcode == 1:
+            self._is_opaque = ((header.rsv1 << 2) | (header.rsv2 << 1) | header.rsv3) & self._allowed_rsv != 0
+        if not self._is_opaque:
             self._utf8_state = ws_utf8_feed(self._utf8_state, payload, size)
             if self._utf8_state == WS_UTF8_REJECT or (header.fin and self._utf8_state != WS_UTF8_ACCEPT):
-                self._fail(WSProtocolError(WSCloseCode.INVALID_TEXT, "8.1: received a text message that is not UTF-8"))
+                self._fail(WSProtocolError(
+                    WSCloseCode.INVALID_TEXT, "8.1: received a text message that is not UTF-8"))
         self._opcode = 0 if header.fin else 1
         return 0
 
@@ -221,7 +242,7 @@ cdef class FrameParser:
                 self._fail(_violation(f"7.4: received a CLOSE frame with code {code}"))
             if ws_utf8_feed(WS_UTF8_ACCEPT, payload + 2, size - 2) != WS_UTF8_ACCEPT:
                 self._fail(WSProtocolError(
-                    WSCloseCode.INVALID_TEXT, "5.5.1: received a CLOSE frame with a reason that is not UTF-8"))
+                    WSCloseCode.INVALID_TEXT, "5.5.1: the reason of a received CLOSE frame is not UTF-8"))
         self._is_closed = self._is_strict
         return 0
 

@@ -1,6 +1,8 @@
-"""Which pings are out, and which pong answers which: round-trip times and dead-peer detection share one queue.
+"""Which pings are out, and which pong answers which: round-trip times and dead-peer detection share one
+queue.
 
-A peer answers pings in order (RFC 6455 5.5.3 lets it skip all but the latest). Protocol pongs are told apart by their
+A peer answers pings in order (RFC 6455 5.5.3 lets it skip all but the latest). Protocol pongs are told apart
+by their
 payload; pongs of a venue's own making (JSON, text) by their order.
 """
 
@@ -10,7 +12,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-# An answer that never comes must not make the queue grow: beyond this many unanswered pings the oldest are forgotten.
+# An answer that never comes must not make the queue grow: beyond this many unanswered pings the oldest are
+# forgotten.
 _MAX_OUTSTANDING = 1024
 
 
@@ -35,7 +38,7 @@ class Pings:
     def __init__(self, send: Callable[[], object], clock: Callable[[], float]) -> None:
         self._send = send
         self._clock = clock
-        self._outstanding: deque[Ping] = deque(maxlen=_MAX_OUTSTANDING)
+        self._outstanding: deque[Ping] = deque()
         self._being_sent: Ping | None = None
 
     def __bool__(self) -> bool:
@@ -45,6 +48,8 @@ class Pings:
         """Send a ping; `waiter` gets its round-trip time in seconds."""
         ping = Ping(self._clock(), waiter)
         self._being_sent = ping
+        if len(self._outstanding) >= _MAX_OUTSTANDING:
+            _fail(self._outstanding.popleft(), TimeoutError("no pong came, and too many pings are out"))
         # Queued before it is sent: a peer in this process could answer from inside the call.
         self._outstanding.append(ping)
         try:
@@ -84,6 +89,9 @@ class Pings:
     def fail(self, error: Exception) -> None:
         """The connection is gone: nobody waits any longer."""
         while self._outstanding:
-            waiter = self._outstanding.popleft().waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error)
+            _fail(self._outstanding.popleft(), error)
+
+
+def _fail(ping: Ping, error: Exception) -> None:
+    if ping.waiter is not None and not ping.waiter.done():
+        ping.waiter.set_exception(error)

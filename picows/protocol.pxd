@@ -13,7 +13,8 @@ cdef class Connection(StreamOwner):
         readonly object options          # ConnectionOptions
         readonly object loop
         Stream _stream
-        object _role                     # ClientRole or ServerRole: what differs before the connection is open
+        # ClientRole or ServerRole: what differs before the connection is open
+        object _role
         object _logger
 
         # Once open
@@ -38,5 +39,6 @@ cdef class Connection(StreamOwner):
     cdef bint _take_pong(self, WSFrame frame) except -1
     cdef WSFrame _release(self, WSFrame frame)
     cdef int _on_exception(self, object error) except -1
+    cdef int _fail_as_asked(self, object error) except -1
     cdef int _fail(self, object error, int code, str reason) except -1
     cdef int _connected(self) except -1

@@ -1,12 +1,12 @@
 """Connection: ties the stream, the handshake, the parser, the keep-alive and the listener of one connection.
 
-From recv to the listener's method it is one synchronous call chain: the stream has read into the window and calls
+From recv to the listener's method it is one synchronous call chain: the stream has read into the window and
+calls
 `on_received`, which parses and calls the listener. Every failure goes through `_fail`.
 """
 
 import time
 
-import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from .errors import WSProtocolError
@@ -63,7 +63,8 @@ cdef class Connection(StreamOwner):
         """Close at once, without a word."""
         self.transport.is_mute = True
         self.transport.is_delivering = False
-        self._stream.close_now(False)
+        if self._stream is not None:
+            self._stream.close_now(False)
 
     # ------------------------------------------------------------------ before the connection is open
 
@@ -88,6 +89,10 @@ cdef class Connection(StreamOwner):
             self._role.failed(exc)
             self.abort()
             return 0
+        except BaseException as exc:
+            self._role.failed(exc)
+            self.abort()
+            raise
         if upgraded is not None:
             self._open(upgraded)
         return 0
@@ -96,7 +101,8 @@ cdef class Connection(StreamOwner):
         """The server's answer to a request that it does not upgrade."""
         cdef bytes answer = refused.answer
         if refused.__cause__ is not None:
-            self._logger.error("upgrade refused with %d: %s", refused.status, refused.reason, exc_info=refused.__cause__)
+            self._logger.error(
+                "upgrade refused with %d: %s", refused.status, refused.reason, exc_info=refused.__cause__)
         else:
             self._logger.info("upgrade refused with %d: %s", refused.status, refused.reason)
         self.transport.is_mute = True
@@ -122,8 +128,10 @@ cdef class Connection(StreamOwner):
             self._stream.write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer), NULL, 0)
         self.is_open = True
         self._start_keepalive()
-        self._connected()
-        self._role.opened(self.transport, self._listener)
+        try:
+            self._connected()
+        finally:
+            self._role.opened(self.transport, self._listener)
         if rest and self.transport.is_delivering:
             self.window.push(PyBytes_AS_STRING(rest), PyBytes_GET_SIZE(rest))
             self._deliver()
@@ -135,9 +143,12 @@ cdef class Connection(StreamOwner):
         try:
             self._listener.on_ws_connected(self.transport)
         except WSProtocolError as exc:
-            self._fail(exc, exc.code, exc.message)
+            self._fail_as_asked(exc)
         except Exception as exc:
             self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
+        except BaseException as exc:
+            self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
+            raise
         return 0
 
     # ------------------------------------------------------------------ received bytes
@@ -150,7 +161,8 @@ cdef class Connection(StreamOwner):
         return self._deliver()
 
     cdef int _deliver(self) except -1:
-        """Hand out all whole frames in the window. An exception leaves by `_on_exception`, which says whether to go on."""
+        """Hand out all whole frames in the window. An exception leaves by `_on_exception`, which says
+        whether to go on."""
         while True:
             try:
                 self._deliver_frames()
@@ -159,7 +171,8 @@ cdef class Connection(StreamOwner):
                 self._frame = self._release(self._frame)
                 self._on_exception(exc)
             except BaseException as exc:
-                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep, but the connection is unusable.
+                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep, but the connection is
+                # unusable.
                 self._frame = self._release(self._frame)
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
                 self.window.clear()
@@ -231,13 +244,21 @@ cdef class Connection(StreamOwner):
     cdef int _on_exception(self, object error) except -1:
         """From the parser, or from on_ws_frame or is_user_specific_pong."""
         if isinstance(error, WSProtocolError):
-            return self._fail(error, error.code, error.message)
+            return self._fail_as_asked(error)
         if not self._in_callback:
             return self._fail(error, WSCloseCode.INTERNAL_ERROR, "")
         if not self.options.disconnect_on_exception:
             self._logger.error("exception in on_ws_frame, the connection stays open", exc_info=error)
             return 0
         return self._fail(error, WSCloseCode.INTERNAL_ERROR, "")
+
+    cdef int _fail_as_asked(self, object error) except -1:
+        """With the code and message of a WSProtocolError. A listener may have put anything there."""
+        cdef object code = getattr(error, "code", None)
+        cdef object message = getattr(error, "message", None)
+        if not isinstance(code, int) or not 0 < code < 65536:
+            code = WSCloseCode.INTERNAL_ERROR
+        return self._fail(error, code, message if isinstance(message, str) else "")
 
     cdef int _fail(self, object error, int code, str reason) except -1:
         """The one door for every failure of an open connection: told once, terminal."""
@@ -249,7 +270,8 @@ cdef class Connection(StreamOwner):
         if isinstance(error, WSProtocolError):
             self._logger.info("closing with %d: %s", code, error)
         elif self.transport.is_client_side:
-            self._logger.info("closing with %d: %s: %s (wait_disconnected raises it)", code, type(error).__name__, error)
+            self._logger.info(
+                "closing with %d: %s: %s (wait_disconnected raises it)", code, type(error).__name__, error)
         else:
             self._logger.error("closing with %d: exception in a listener", code, exc_info=error)
         return self.transport.close_with(code, reason)
@@ -273,19 +295,25 @@ cdef class Connection(StreamOwner):
             self._timer = None
         self.transport.end(error)
         self.window.clear()
+        try:
+            self._tell_lost(error)
+        finally:
+            # Also where a listener raises what is no Exception: nobody may wait for ever.
+            self.transport.release_waiters()
+            self._role.lost(self)
+            # The listener usually refers to the transport: let neither wait for the garbage collector.
+            self._callbacks = None
+            self._listener = None
+            self.transport.ping_sender = None
+        return 0
+
+    def _tell_lost(self, error):
         if not self.is_open:
             self._role.failed(error if error is not None else self._role.end())
-        else:
-            if self.transport.is_debug:
-                self._logger.log(PICOWS_DEBUG_LL, "disconnected, %s", error)
-            self._disconnected()
-        self.transport.release_waiters()
-        self._role.lost(self)
-        # The listener usually refers to the transport: let neither wait for the garbage collector.
-        self._callbacks = None
-        self._listener = None
-        self.transport.ping_sender = None
-        return 0
+            return
+        if self.transport.is_debug:
+            self._logger.log(PICOWS_DEBUG_LL, "disconnected, %s", error)
+        self._disconnected()
 
     def _disconnected(self):
         try:
@@ -302,6 +330,7 @@ cdef class Connection(StreamOwner):
         return 0
 
     cdef int on_resume_writing(self) except -1:
+        self.transport.send_late_pong()
         if self.is_open:
             self._tell_writing("resume_writing")
         return 0
@@ -318,9 +347,6 @@ cdef class Connection(StreamOwner):
             getattr(self._listener, name)()
         except Exception as exc:
             self._logger.error("exception in %s, the connection stays open", name, exc_info=exc)
-
-    cdef int on_drained(self) except -1:
-        return self.transport.send_late_pong()
 
     # ------------------------------------------------------------------ keep-alive
 

@@ -37,7 +37,7 @@ async def ws_create_server(
     enable_auto_pong: bool = True,
     max_frame_size: int = 10 * 1024 * 1024,
     read_buffer_init_size: int = 16 * 1024,
-    use_aiofastnet: bool | None = None,
+    use_aiofastnet: bool | None = None,  # noqa: ARG001  accepted for compatibility
     strict: bool = True,
     close_timeout: float = 10,
     ssl: ssl_module.SSLContext | None = None,
@@ -53,8 +53,10 @@ async def ws_create_server(
 ) -> WSServer:
     """Listen for WebSocket connections.
 
-    ws_listener_factory: called with the WSUpgradeRequest of each client, before its headers are checked. Returns a
-        WSListener (the upgrade goes on), a WSUpgradeResponseWithListener (its response is sent: a 101 with headers of
+    ws_listener_factory: called with the WSUpgradeRequest of each client, before its headers are checked.
+    Returns a
+        WSListener (the upgrade goes on), a WSUpgradeResponseWithListener (its response is sent: a 101 with
+        headers of
         your own, or any other status), or None (404). An exception is logged and answered with 500.
         Look at the Origin header if browsers may connect: `picows.handshake.origin_is_allowed`.
     host, port: as in loop.create_server; port 0 takes a free one: `server.sockets[0].getsockname()`.
@@ -88,9 +90,16 @@ async def ws_create_server(
     # One timeout covers them: websocket_handshake_timeout and close_timeout.
     unknown = set(kwargs) - {"ssl_handshake_timeout", "ssl_shutdown_timeout"}
     if unknown:
-        raise TypeError(f"ws_create_server() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+        raise TypeError(f"ws_create_server() got an unexpected keyword argument {min(unknown)!r}")
     sockets = await listening_sockets(
-        host, port, path=path, sock=sock, family=family, flags=flags, reuse_address=reuse_address, reuse_port=reuse_port
+        host,
+        port,
+        path=path,
+        sock=sock,
+        family=family,
+        flags=flags,
+        reuse_address=reuse_address,
+        reuse_port=reuse_port,
     )
     server = WSServer(ws_listener_factory, sockets, options, ssl, backlog)
     if start_serving:
@@ -233,7 +242,13 @@ class WSServer(asyncio.AbstractServer):
 
             return LoopProtocol(stream, on_made)
 
-        return await self._loop.create_server(make_protocol, sock=sock, ssl=self._context, backlog=self._backlog)
+        return await self._loop.create_server(
+            make_protocol,
+            sock=sock,
+            ssl=self._context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=self._options.websocket_handshake_timeout if self._context else None,
+        )
 
 
 class ServerRole:
@@ -257,15 +272,17 @@ class ServerRole:
     def feed(self, data: bytes) -> Upgraded | None:
         return self._upgrade.feed(data)
 
-    def opened(self, transport: WSTransport, listener: Any) -> None:
+    def opened(self, _transport: WSTransport, _listener: Any) -> None:
         self._stop_timeout()
 
     def end(self) -> Exception:
         return self._upgrade.end()
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         self._stop_timeout()
-        self._server._options.logger.info("a client did not become a WebSocket: %s: %s", type(error).__name__, error)
+        self._server._options.logger.info(
+            "a client did not become a WebSocket: %s: %s", type(error).__name__, error
+        )
 
     def lost(self, connection: Connection) -> None:
         self._stop_timeout()
@@ -274,7 +291,8 @@ class ServerRole:
     def _too_late(self, connection: Connection) -> None:
         self._timer = None
         self._server._options.logger.info(
-            "a client did not finish its upgrade within %s s", self._server._options.websocket_handshake_timeout
+            "a client did not finish its upgrade within %s s",
+            self._server._options.websocket_handshake_timeout,
         )
         connection.abort()
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t
 
 from .frame cimport WSCloseCode, WSMsgType
+from .outgoing cimport OutgoingRules
 from .stream.base cimport Stream
 from .stream.loopio cimport LoopIO
 
@@ -31,9 +32,7 @@ cdef class WSTransport:
         object ping_sender                 # sends the listener's ping
         object stored_error                # what wait_disconnected raises
 
-        bint _is_strict
-        uint8_t _allowed_rsv
-        bint _is_fragmented                # between the first and the last frame of a message that is being sent
+        OutgoingRules _rules
         unsigned long _thread
         LoopIO _io
         object _gone                       # Future of wait_disconnected
@@ -60,7 +59,6 @@ cdef class WSTransport:
     cdef int note_close_received(self, int code, object reason) except -1
 
     cdef int _check(self, str method) except -1
-    cdef int _check_frame(self, int msg_type, Py_ssize_t size, bint fin, bint rsv1, bint rsv2, bint rsv3) except -1
     cdef int _send_any(self, int msg_type, object message, bint fin, uint8_t rsv) except -1
     cdef int _send_bytes(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1
     cdef int _send_masked_pieces(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1

@@ -16,9 +16,9 @@ from .pings import Pings
 from .upgrade import WSCloseHandshake, WSCloseInfo
 
 from .frame cimport WSCloseCode, WSMsgType
-from .stream.base cimport Stream
-from .stream.loopio cimport SCRATCH_SIZE, LoopIO, loop_io
-from .wire cimport WS_HEADER_MAX, ws_close_code_is_valid_sent, ws_header_write, ws_mask
+from .outgoing cimport OutgoingRules, as_payload, check_close
+from .stream.loopio cimport SCRATCH_SIZE, loop_io
+from .wire cimport WS_HEADER_MAX, ws_header_write, ws_mask
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
@@ -26,7 +26,8 @@ cdef extern from "Python.h":
 
 PICOWS_DEBUG_LL = 9
 
-# Copying a payload behind its header costs less than a second iovec up to about this size. Not measured on ARM.
+# Copying a payload behind its header costs less than a second iovec up to about this size. Not measured on
+# ARM.
 cdef Py_ssize_t COPY_LIMIT = 2048
 
 cdef Py_ssize_t MAX_CONTROL_PAYLOAD = 125   # RFC 6455 5.5
@@ -41,13 +42,14 @@ cdef class WSTransport:
     `disconnect` they do nothing.
     """
 
-    def __cinit__(self, loop=None, bint is_client_side=True, bint is_strict=True, logger=None, ping_sender=None):
+    def __cinit__(
+            self, loop=None, bint is_client_side=True, bint is_strict=True, logger=None, ping_sender=None):
         if loop is None:
             raise TypeError("WSTransport is made by ws_connect and ws_create_server, not by its users")
         self._io = loop_io(loop)
         self._thread = PyThread_get_thread_ident()
         self.is_client_side = is_client_side
-        self._is_strict = is_strict
+        self._rules = OutgoingRules(is_strict)
         self.is_delivering = True
         self.logger = logger
         self.is_debug = logger.isEnabledFor(PICOWS_DEBUG_LL)
@@ -55,7 +57,8 @@ cdef class WSTransport:
 
     # ------------------------------------------------------------------ sending
 
-    cpdef send(self, WSMsgType msg_type, message, bint fin=True, bint rsv1=False, bint rsv2=False, bint rsv3=False):
+    cpdef send(self, WSMsgType msg_type, message, bint fin=True,
+               bint rsv1=False, bint rsv2=False, bint rsv3=False):
         """Send one frame.
 
         message: bytes, str (sent as UTF-8), any C-contiguous buffer, or None for an empty payload.
@@ -70,7 +73,8 @@ cdef class WSTransport:
 
     cpdef send_reuse_external_bytearray(self, WSMsgType msg_type, bytearray buffer, Py_ssize_t msg_offset,
                                         bint fin=True, bint rsv1=False, bint rsv2=False, bint rsv3=False):
-        """Send buffer[msg_offset:] without a copy. The header is written in front of it, and a client masks the
+        """Send buffer[msg_offset:] without a copy. The header is written in front of it, and a client masks
+        the
         payload in place: the bytearray's content is undefined afterwards.
 
         ValueError unless 14 <= msg_offset <= len(buffer), and for CLOSE.
@@ -95,9 +99,9 @@ cdef class WSTransport:
             return self._say_mute("send_reuse_external_buffer")
         if msg_type == WSMsgType.CLOSE:
             raise ValueError("a CLOSE frame is sent with send_close()")
-        self._check_frame(msg_type, size, fin, rsv1, rsv2, rsv3)
-        self._send_in_place(
-            <uint8_t>((fin << 7) | (rsv1 << 6) | (rsv2 << 5) | (rsv3 << 4) | <int>msg_type), buffer, size)
+        cdef uint8_t rsv = <uint8_t>((rsv1 << 6) | (rsv2 << 5) | (rsv3 << 4))
+        self._rules.check(msg_type, size, fin, rsv)
+        self._send_in_place(<uint8_t>((fin << 7) | rsv | <int>msg_type), buffer, size)
 
     cpdef send_ping(self, message=None):
         """Send a PING with at most 125 bytes (RFC 6455 5.5.2): ValueError for more."""
@@ -106,7 +110,7 @@ cdef class WSTransport:
             return self._say_mute("send_ping")
         self._send_any(WSMsgType.PING, message, True, 0)
         if self.pings is not None:
-            self.pings.note_payload(_as_bytes(message))
+            self.pings.note_payload(as_payload(message))
 
     cpdef send_pong(self, message=None):
         """Send a PONG with at most 125 bytes (RFC 6455 5.5.3): ValueError for more."""
@@ -116,10 +120,12 @@ cdef class WSTransport:
         self._send_any(WSMsgType.PONG, message, True, 0)
 
     cpdef send_close(self, WSCloseCode close_code=WSCloseCode.NO_INFO, close_message=None):
-        """Send a CLOSE frame (RFC 6455 5.5.1); every send after it does nothing. The connection stays open until
+        """Send a CLOSE frame (RFC 6455 5.5.1); every send after it does nothing. The connection stays open
+        until
         `disconnect` or until the peer closes it.
 
-        close_code:    WSCloseCode.NO_INFO for a CLOSE without code and reason; else 1000-1003, 1007-1014, 3000-4999.
+        close_code:    WSCloseCode.NO_INFO for a CLOSE without code and reason; else 1000-1003, 1007-1014,
+        3000-4999.
         close_message: at most 123 bytes of UTF-8, or str.
         ValueError for what must not be sent (7.4).
         """
@@ -127,16 +133,8 @@ cdef class WSTransport:
         self._check("send_close")
         if self.is_mute:
             return self._say_mute("send_close")
-        reason = _as_bytes(close_message)
-        if close_code == WSCloseCode.NO_INFO:
-            if reason:
-                raise ValueError("close_message: a reason needs a close_code, got WSCloseCode.NO_INFO")
-        elif not ws_close_code_is_valid_sent(close_code):
-            raise ValueError(
-                f"close_code: expected 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 7.4), got {int(close_code)}")
-        if len(reason) > MAX_CONTROL_PAYLOAD - 2:
-            raise ValueError(f"close_message: expected at most 123 bytes (RFC 6455 5.5), got {len(reason)}")
-        reason.decode()
+        reason = as_payload(close_message)
+        check_close(close_code, reason)
         self._send_close(close_code, reason)
 
     cdef int _send_any(self, int msg_type, object message, bint fin, uint8_t rsv) except -1:
@@ -152,7 +150,7 @@ cdef class WSTransport:
         elif message is not None:
             PyObject_GetBuffer(message, &view, PyBUF_SIMPLE)
             try:
-                self._check_frame(msg_type, view.len, fin, rsv & 0x40, rsv & 0x20, rsv & 0x10)
+                self._rules.check(msg_type, view.len, fin, rsv)
                 if msg_type == WSMsgType.CLOSE:
                     self._send_raw_close((<const char*>view.buf)[:view.len])
                 else:
@@ -160,7 +158,7 @@ cdef class WSTransport:
             finally:
                 PyBuffer_Release(&view)
             return 0
-        self._check_frame(msg_type, size, fin, rsv & 0x40, rsv & 0x20, rsv & 0x10)
+        self._rules.check(msg_type, size, fin, rsv)
         if msg_type == WSMsgType.CLOSE:
             self._send_raw_close(data[:size] if size else b"")
             return 0
@@ -169,37 +167,11 @@ cdef class WSTransport:
     def _send_raw_close(self, bytes payload):
         """send(CLOSE, payload) is send_close() with the payload's own code."""
         if len(payload) == 1:
-            raise ValueError("a CLOSE payload is empty or begins with a code of two bytes (RFC 6455 5.5.1), got 1 byte")
+            raise ValueError("a CLOSE payload is empty or begins with a code of two bytes, got 1 byte")
         if payload:
             self.send_close(int.from_bytes(payload[:2], "big"), payload[2:])
         else:
             self.send_close()
-
-    cdef int _check_frame(self, int msg_type, Py_ssize_t size, bint fin, bint rsv1, bint rsv2, bint rsv3) except -1:
-        """Refuse what the peer would have to fail the connection for: RFC 6455 5.2, 5.4, 5.5."""
-        if msg_type >= 8:
-            if msg_type > 10:
-                raise ValueError(f"msg_type: expected a WSMsgType, got {msg_type}")
-            if size > MAX_CONTROL_PAYLOAD:
-                raise ValueError(f"a control frame carries at most 125 bytes (RFC 6455 5.5), got {size}")
-            if not fin:
-                raise ValueError("a control frame is not fragmented (RFC 6455 5.5), got fin=False")
-        elif msg_type > 2 or msg_type < 0:
-            raise ValueError(f"msg_type: expected a WSMsgType, got {msg_type}")
-        if not self._is_strict:
-            return 0
-        if ((rsv1 << 2) | (rsv2 << 1) | rsv3) & ~self._allowed_rsv:
-            raise ValueError("rsv1, rsv2, rsv3: no extension was negotiated that defines them (RFC 6455 5.2)")
-        if msg_type >= 8:
-            return 0
-        if (msg_type == 0) != self._is_fragmented:
-            if self._is_fragmented:
-                raise ValueError(
-                    "the message that is being sent in fragments goes on with CONTINUATION frames until fin=True "
-                    "(RFC 6455 5.4)")
-            raise ValueError("CONTINUATION: there is no message to continue, its first frame had fin=False (RFC 6455 5.4)")
-        self._is_fragmented = not fin
-        return 0
 
     cdef int _send_bytes(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
         """Frame and send. `data` is copied before this returns."""
@@ -231,13 +203,19 @@ cdef class WSTransport:
         cdef size_t head = ws_header_write(out, byte0, 1, mask, size)
         cdef Py_ssize_t done = 0
         cdef Py_ssize_t step
-        while done < size:
-            step = min(size - done, SCRATCH_SIZE)
-            ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
-            self.underlying_transport.write(<const char*>out, head + step, NULL, 0)
-            head = 0
-            done += step
-        return 0
+        cdef Stream stream = self.underlying_transport
+        # A listener that sends from pause_writing must not get its frame into the middle of this one.
+        stream.holds_pause = True
+        try:
+            while done < size:
+                step = min(size - done, SCRATCH_SIZE)
+                ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
+                stream.write(<const char*>out, head + step, NULL, 0)
+                head = 0
+                done += step
+        finally:
+            stream.holds_pause = False
+        return stream._watermark()
 
     cdef int _send_in_place(self, uint8_t byte0, char* data, Py_ssize_t size) except -1:
         """Frame with the header written in front of `data`, masked where it lies."""
@@ -285,7 +263,8 @@ cdef class WSTransport:
 
         timeout: seconds for all rounds; None waits as long as the connection lives.
         Returns a list of `rounds` round-trip times in seconds.
-        Raises ConnectionResetError if the connection ends first, asyncio.TimeoutError, ValueError for rounds < 1.
+        Raises ConnectionResetError if the connection ends first, asyncio.TimeoutError, ValueError for rounds
+        < 1.
         """
         self._check("measure_roundtrip_time")
         if rounds < 1:
@@ -296,17 +275,21 @@ cdef class WSTransport:
         async with asyncio.timeout(timeout), self._rtt_turn:
             for _ in range(rounds):
                 if self.is_disconnected or self.is_mute:
-                    raise ConnectionResetError("the connection is closed or closing: no round-trip time to measure")
+                    raise ConnectionResetError("the connection is closed or closing: nothing to measure")
                 waiter = self._io.loop.create_future()
                 self.ping_for(waiter)
                 results.append(await waiter)
         return results
 
     cdef int answer_ping(self, const char* payload, Py_ssize_t size) except -1:
-        """The automatic PONG. While the peer reads nothing only the latest is kept: RFC 6455 5.5.3."""
+        """The automatic PONG. Above the high-water mark only the latest is kept: RFC 6455 5.5.3.
+
+        Below it a PONG is queued like any frame: a queue that a busy sender never lets run empty must not keep the
+        peer waiting until it takes us for dead.
+        """
         if self.is_mute:
             return 0
-        if self.underlying_transport.queued() > 0:
+        if self.underlying_transport._is_write_paused:
             self._late_pong = payload[:size]
             return 0
         return self._send_bytes(0x8a, payload, size)
@@ -323,8 +306,10 @@ cdef class WSTransport:
     cpdef disconnect(self, bint graceful=True):
         """Close the connection; no CLOSE frame is sent for you.
 
-        graceful: what is queued is sent first, for at most close_timeout seconds; frames that were received in the
-                  same read as the current one are still delivered. False: at once; nothing more is sent or delivered.
+        graceful: what is queued is sent first, for at most close_timeout seconds; frames that were received
+        in the
+                  same read as the current one are still delivered. False: at once; nothing more is sent or
+                  delivered.
         """
         self._check("disconnect")
         self.is_mute = True
@@ -346,7 +331,8 @@ cdef class WSTransport:
             raise self.stored_error
 
     cdef int close_with(self, int code, str reason) except -1:
-        """Fail the connection (RFC 6455 7.1.7): CLOSE if none was sent, then close. Nothing more is delivered."""
+        """Fail the connection (RFC 6455 7.1.7): CLOSE if none was sent, then close. Nothing more is
+        delivered."""
         cdef bytes text
         self.is_delivering = False
         if not self.is_mute:
@@ -388,8 +374,8 @@ cdef class WSTransport:
     cdef int _check(self, str method) except -1:
         if PyThread_get_thread_ident() != self._thread:
             raise RuntimeError(
-                f"WSTransport.{method} called from a wrong thread: a transport belongs to the thread that runs its "
-                f"event loop; use loop.call_soon_threadsafe")
+                f"WSTransport.{method} called from a wrong thread: a transport belongs to the thread "
+                f"that runs its event loop; use loop.call_soon_threadsafe")
         if self.underlying_transport is None:
             raise RuntimeError(f"WSTransport.{method} called before the connection was made")
         return 0
@@ -405,11 +391,3 @@ cdef class WSTransport:
 
 cdef str _type_name(int msg_type):
     return getattr(PyMsgType(msg_type), "name", None) or str(msg_type)
-
-
-cdef bytes _as_bytes(object message):
-    if message is None:
-        return b""
-    if isinstance(message, str):
-        return message.encode()
-    return bytes(memoryview(message))

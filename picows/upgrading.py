@@ -78,9 +78,11 @@ class ClientUpgrade:
         self._body: BodyReader | None = None
 
     def feed(self, data: bytes) -> Upgraded | None:
-        """Take what was received. None: more is wanted. Raises WSHandshakeError and what make_listener raises."""
+        """Take what was received. None: more is wanted. Raises WSHandshakeError and what make_listener
+        raises."""
         if self._body is not None:
-            return self._feed_body(data)
+            self._feed_body(data)
+            return None
         self._received += data
         while True:
             end = response_head_end(self._received, self._seen)
@@ -103,7 +105,8 @@ class ClientUpgrade:
         except WSInvalidStatusError as refusal:
             self._refusal = refusal
             self._body = BodyReader(response_body_length(response))
-            return self._feed_body(rest)
+            self._feed_body(rest)
+            return None
         listener = self._make_listener(self._request, response)
         return Upgraded(listener, self._request, response, b"", rest)
 
@@ -115,7 +118,8 @@ class ClientUpgrade:
 
     def refusal(self) -> WSInvalidStatusError:
         """The server's refusal with as much of its body as has come. Only after its head has come."""
-        assert self._refusal is not None and self._body is not None
+        assert self._refusal is not None
+        assert self._body is not None
         self._refusal.raw_body = self._body.body
         return self._refusal
 
@@ -141,7 +145,8 @@ class ServerUpgrade:
         self._seen = 0
 
     def feed(self, data: bytes) -> Upgraded | None:
-        """Take what was received. None: more is wanted. Raises Refused; its __cause__ is the user's exception."""
+        """Take what was received. None: more is wanted. Raises Refused; its __cause__ is the user's
+        exception."""
         self._received += data
         try:
             end = request_head_end(self._received, self._seen)
@@ -170,7 +175,12 @@ class ServerUpgrade:
         return self._accept(request, key, made, response, rest)
 
     def _accept(
-        self, request: WSUpgradeRequest, key: str, listener: Any, response: WSUpgradeResponse | None, rest: bytes
+        self,
+        request: WSUpgradeRequest,
+        key: str,
+        listener: Any,
+        response: WSUpgradeResponse | None,
+        rest: bytes,
     ) -> Upgraded:
         from picows.listener import WSListener
 
@@ -197,7 +207,9 @@ class ServerUpgrade:
 
     def end(self) -> WSHandshakeError:
         """The peer has hung up."""
-        return WSHandshakeError("the client closed the connection during the upgrade", bytes(self._received) or None)
+        return WSHandshakeError(
+            "the client closed the connection during the upgrade", bytes(self._received) or None
+        )
 
 
 def _internal_error(reason: str) -> Refused:

@@ -41,7 +41,8 @@ typedef struct {
  *
  * > 0: the header's length (2..14), *out is filled.
  *   0: more bytes are wanted. What is known is filled in already, so that a caller can refuse a bad frame
- *      early: opcode, fin and rsv from 1 byte on, masked and header_len from 2 on (0 before).
+ *      early: opcode, fin and rsv from 1 byte on, masked and header_len from 2 on, payload_len once its
+ *      bytes are there (0 before).
  * < 0: WS_ERR_*, as soon as the length is complete (its top bit as soon as that byte is there), so that
  *      the answer does not depend on how the bytes were cut.
  */
@@ -88,11 +89,11 @@ static inline int ws_header_parse(const uint8_t *p, size_t avail, ws_header_t *o
         if (len < 65536)
             return WS_ERR_NON_MINIMAL_LEN;
     }
+    out->payload_len = len;
     if (avail < out->header_len)
         return 0;
     if (out->masked)
         memcpy(&out->mask, p + size, 4);
-    out->payload_len = len;
     return out->header_len;
 }
 

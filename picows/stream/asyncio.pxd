@@ -8,3 +8,4 @@ cdef class LoopStream(Stream):
         object _transport        # asyncio.Transport, None before connection_made
         object _timer
         bint _at_eof
+        bint _is_pause_due       # the loop said pause in the middle of a frame

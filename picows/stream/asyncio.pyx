@@ -1,16 +1,18 @@
 """LoopStream: the event loop's own transport as a stream.
 
-One copy and a few Python calls per read dearer than TcpStream; it is what runs where the loop offers no readiness
+One copy and a few Python calls per read dearer than TcpStream; it is what runs where the loop offers no
+readiness
 callbacks (Windows' proactor loop). TLS is the loop's as well.
 """
 
 from asyncio import get_running_loop
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
 
 from ..buffer cimport Window
 from .base cimport Stream, StreamOwner
-from .loopio cimport LoopIO, loop_io
+from .loopio cimport loop_io
 
 
 class LoopProtocol:
@@ -55,6 +57,8 @@ cdef class LoopStream(Stream):
         return 0
 
     def _begin(self):
+        if self._is_lost:
+            return      # the peer hung up right after TLS was done
         if self._transport is None:
             raise RuntimeError("a LoopStream starts after its transport was made")
         self._tell_open()
@@ -93,24 +97,38 @@ cdef class LoopStream(Stream):
 
     def _pause(self):
         self._is_write_paused = True
-        if not self._is_closing:
-            self._owner.on_pause_writing()
+        self._is_pause_due = True
+        self._watermark()
+
+    cdef int _watermark(self) except -1:
+        """The loop keeps the marks; here is only what it said while a frame was being written."""
+        if self._is_pause_due and not self.holds_pause:
+            self._is_pause_due = False
+            if not self._is_closing:
+                self._owner.on_pause_writing()
+        return 0
 
     def _resume(self):
         self._is_write_paused = False
+        if self._is_pause_due:
+            self._is_pause_due = False
+            return
         if not self._is_closing:
             self._owner.on_resume_writing()
-            if self._transport.get_write_buffer_size() == 0:
-                self._owner.on_drained()
 
     # ------------------------------------------------------------------ writing and closing
 
-    cdef int write(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1:
+    cdef int write(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1:
+        cdef bytes joined
         if self._is_closing or self._is_lost or self._transport is None:
             return 0
-        self._transport.write(PyBytes_FromStringAndSize(head, head_size))
+        # In one piece: write() may call pause_writing, and whoever sends from there must not split a frame.
+        joined = PyBytes_FromStringAndSize(NULL, head_size + body_size)
+        memcpy(PyBytes_AS_STRING(joined), head, head_size)
         if body_size:
-            self._transport.write(PyBytes_FromStringAndSize(body, body_size))
+            memcpy(PyBytes_AS_STRING(joined) + head_size, body, body_size)
+        self._transport.write(joined)
         return 0
 
     cdef Py_ssize_t queued(self) noexcept:

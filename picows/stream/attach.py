@@ -16,7 +16,7 @@ from picows.stream.tls import TlsStream
 async def attach_client(
     connection: Any, sock: socket.socket, context: ssl.SSLContext | None, server_hostname: str
 ) -> None:
-    """Begin a client's connection on `sock`; the stream owns it from the moment this returns."""
+    """Begin a client's connection on `sock`, which the stream owns from here on, whatever comes."""
     tune_socket(sock)
     if STREAMS == "loop":
         stream = LoopStream(connection)

@@ -11,10 +11,10 @@ cdef class StreamOwner:
     cdef int on_open(self) except -1                      # connected and, with TLS, secured
     cdef int on_received(self) except -1                  # bytes were committed to the window
     cdef int on_eof(self) except -1                       # the peer has ended its side
-    cdef int on_lost(self, object error) except -1        # closed; error is None after a clean end. Told once.
+    # closed; error is None after a clean end. Told once.
+    cdef int on_lost(self, object error) except -1
     cdef int on_pause_writing(self) except -1
     cdef int on_resume_writing(self) except -1
-    cdef int on_drained(self) except -1                   # everything queued has been given to the kernel
 
 
 cdef class Stream(EventTarget):
@@ -25,12 +25,14 @@ cdef class Stream(EventTarget):
         Py_ssize_t _high
         Py_ssize_t _low
         bint _is_write_paused
+        bint holds_pause         # a frame is being written in pieces: pause_writing is told when it is complete
         bint _is_closing         # close() or abort() was called, or writing has failed
         bint _is_lost            # on_lost is told or about to be
         double close_timeout_s
 
     # Queue or send head then body, at once where the kernel takes it. Never blocks, never raises I/O errors.
-    cdef int write(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1
+    cdef int write(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1
     cdef Py_ssize_t queued(self) noexcept
     cdef int start(self) except -1
     cdef int close_now(self, bint graceful) except -1

@@ -1,6 +1,7 @@
 """Stream: a two-way flow of bytes, and the asyncio-transport-like face of it that users see.
 
-`WSTransport.underlying_transport` is a Stream. Its Python methods have the names and meanings of asyncio transports.
+`WSTransport.underlying_transport` is a Stream. Its Python methods have the names and meanings of asyncio
+transports.
 """
 
 from .poller cimport EventTarget
@@ -28,9 +29,6 @@ cdef class StreamOwner:
     cdef int on_resume_writing(self) except -1:
         raise NotImplementedError
 
-    cdef int on_drained(self) except -1:
-        raise NotImplementedError
-
 
 cdef class Stream(EventTarget):
     """Bytes to and from one peer; a subclass for each way to move them."""
@@ -40,7 +38,8 @@ cdef class Stream(EventTarget):
         self._low = DEFAULT_HIGH // 4
         self.close_timeout_s = 10.0
 
-    cdef int write(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1:
+    cdef int write(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1:
         raise NotImplementedError
 
     cdef Py_ssize_t queued(self) noexcept:
@@ -61,7 +60,7 @@ cdef class Stream(EventTarget):
     cdef int _watermark(self) except -1:
         """Compare what is queued with the limits and tell the owner when it crosses one."""
         cdef Py_ssize_t queued = self.queued()
-        if self._owner is None or self._is_lost:
+        if self._owner is None or self._is_lost or self._is_closing or self.holds_pause:
             return 0
         if not self._is_write_paused:
             if queued > self._high:
@@ -73,7 +72,8 @@ cdef class Stream(EventTarget):
         return 0
 
     def get_extra_info(self, str name not None, default=None):
-        """What asyncio transports call extra info: "socket", "peername", "sockname", "ssl_object", "cipher" ..."""
+        """What asyncio transports call extra info: "socket", "peername", "sockname", "ssl_object", "cipher"
+        ..."""
         raise NotImplementedError
 
     def get_write_buffer_size(self):
@@ -87,7 +87,8 @@ cdef class Stream(EventTarget):
     def set_write_buffer_limits(self, high=None, low=None):
         """Water marks in bytes: above `high` the listener's pause_writing is called, at `low` resume_writing.
 
-        Defaults as asyncio has them: high 64 KiB (or 4 * low), low high // 4. ValueError unless 0 <= low <= high.
+        Defaults as asyncio has them: high 64 KiB (or 4 * low), low high // 4. ValueError unless 0 <= low <=
+        high.
         """
         if high is None:
             high = DEFAULT_HIGH if low is None else 4 * low
@@ -116,7 +117,8 @@ cdef class Stream(EventTarget):
         raise NotImplementedError
 
     def pause_reading(self):
-        """Stop reading from the socket; the peer is slowed down by TCP. Bytes read already are still delivered."""
+        """Stop reading from the socket; the peer is slowed down by TCP. Bytes read already are still
+        delivered."""
         raise NotImplementedError
 
     def resume_reading(self):

@@ -13,7 +13,7 @@ cdef class EventTarget:
         int fd                  # -1: closed
         uint32_t _watched       # READABLE | WRITABLE: what the poller watches it for
     cdef int on_ready(self, bint readable, bint writable) except -1
-    cdef int on_broken(self) except -1      # on_ready raised: do not leave it half done
+    cdef int on_broken(self) except -1      # a report raised: do not leave it half done
 
 
 cdef class Poller:

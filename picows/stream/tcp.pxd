@@ -7,7 +7,8 @@ cdef extern from "sock.h" nogil:
     const Py_ssize_t WS_EMPTY
     Py_ssize_t ws_recv(int fd, char* to, size_t n) noexcept
     Py_ssize_t ws_send(int fd, const char* data, size_t n) noexcept
-    Py_ssize_t ws_send2(int fd, const char* head, size_t head_size, const char* body, size_t body_size) noexcept
+    Py_ssize_t ws_send2(int fd, const char* head, size_t head_size,
+                        const char* body, size_t body_size) noexcept
 
 
 cdef class TcpStream(Stream):
@@ -22,13 +23,15 @@ cdef class TcpStream(Stream):
         object _timer            # of close() or of lingering
 
     # Raw bytes to and from the socket; a subclass with a cipher sits between these and write/on_received.
-    cdef int _write_raw(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1
+    cdef int _write_raw(self, const char* head, Py_ssize_t head_size,
+                        const char* body, Py_ssize_t body_size) except -1
     cdef int _read(self) except -1
     cdef int _read_end(self, object error) except -1
     cdef int _before_shutdown(self) except -1
 
     cdef int _write_failed(self, Py_ssize_t code) except -1
-    cdef int _queue(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1
+    cdef int _queue(self, const char* head, Py_ssize_t head_size,
+                    const char* body, Py_ssize_t body_size) except -1
     cdef int _flush(self) except -1
     cdef int _update_watch(self) except -1
     cdef int _lose(self, object error) except -1

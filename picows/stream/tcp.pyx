@@ -1,7 +1,10 @@
-"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv into the window, send from where the frame lies.
+"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv into the window, send from where the
+frame lies.
 
-Closing follows RFC 6455 7.1.1: what is queued is sent, then the sending side is shut down, then whatever the peer
-still sends is read and dropped until it closes too. Closing a socket with unread data resets the connection instead,
+Closing follows RFC 6455 7.1.1: what is queued is sent, then the sending side is shut down, then whatever the
+peer
+still sends is read and dropped until it closes too. Closing a socket with unread data resets the connection
+instead,
 and a reset may destroy a CLOSE frame that the peer has not read yet.
 """
 
@@ -10,17 +13,16 @@ import os
 import socket
 from asyncio.trsock import TransportSocket
 
-import cython
-
 from ..backlog cimport Backlog
 from .base cimport Stream, StreamOwner
-from .loopio cimport LoopIO, loop_io
+from .loopio cimport loop_io
 from .poller cimport READABLE, WRITABLE
 
 # A socket that always has more gets this many reads per wake-up, then the others have their turn.
 cdef int READS_PER_WAKEUP = 4
 
-# How long a closed stream waits for the peer's end. The owner has been told already; only the descriptor lives on.
+# How long a closed stream waits for the peer's end. The owner has been told already; only the descriptor
+# lives on.
 cdef double LINGER_S = 2.0
 
 
@@ -69,14 +71,16 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int on_broken(self) except -1:
-        return self.close_now(False)
+        if not self._is_closing:
+            self.close_now(False)
+        return 0
 
     cdef int _read(self) except -1:
-        """Take what the kernel has, hand it up; at most READS_PER_WAKEUP times."""
+        """Take what the kernel has, hand it up; at most READS_PER_WAKEUP times. 1: it may have more."""
         cdef Py_ssize_t room, got
         cdef char* where
-        cdef int i
-        for i in range(READS_PER_WAKEUP):
+        cdef int _i
+        for _i in range(READS_PER_WAKEUP):
             room = 0
             where = self._owner.window.reserve(&room)
             got = ws_recv(self.fd, where, room)
@@ -91,10 +95,10 @@ cdef class TcpStream(Stream):
             self._owner.window.commit(got)
             self._owner.on_received()
             if got < room or self._is_closing or self._is_lost or not self._wants_read:
-                # Fewer than asked for: the socket is empty, and asking again would only say so. If it has more, or an
-                # error, the poller reports it again (it is level-triggered).
+                # Fewer than asked for: the socket is empty, and asking again would only say so. If it has
+                # more, or an error, the poller reports it again (it is level-triggered).
                 return 0
-        return 0
+        return 1
 
     cdef int _read_end(self, object error) except -1:
         """Reading is over: end of stream (error is None) or an error."""
@@ -108,15 +112,16 @@ cdef class TcpStream(Stream):
         return 0
 
     def _reset_while_paused(self):
-        """Epoll reports a reset even of a socket that is not read now, and would do so for ever: look away.
+        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and would do
+        so for ever: look away.
 
-        What the peer sent before it is delivered when reading resumes, then the error.
+        What the peer sent before it is delivered when reading resumes, then the end.
         """
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._error = _os_error(code)
             self._backlog.clear()
-            self.io.poller.forget(self)
+        self.io.poller.forget(self)
 
     def _check_reset(self):
         """While what is queued is being sent: a reset ends it. Received data is left where it is."""
@@ -126,10 +131,12 @@ cdef class TcpStream(Stream):
 
     # ------------------------------------------------------------------ writing
 
-    cdef int write(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1:
+    cdef int write(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1:
         return self._write_raw(head, head_size, body, body_size)
 
-    cdef int _write_raw(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1:
+    cdef int _write_raw(self, const char* head, Py_ssize_t head_size,
+                        const char* body, Py_ssize_t body_size) except -1:
         cdef Py_ssize_t sent = 0
         if self._is_lost or self._error is not None or self.fd < 0:
             return 0
@@ -148,7 +155,8 @@ cdef class TcpStream(Stream):
             self._queue(body + (sent - head_size), body_size - (sent - head_size), NULL, 0)
         return 0
 
-    cdef int _queue(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1:
+    cdef int _queue(self, const char* head, Py_ssize_t head_size,
+                    const char* body, Py_ssize_t body_size) except -1:
         self._backlog.append(head, head_size)
         self._backlog.append(body, body_size)
         self._update_watch()
@@ -157,8 +165,10 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _write_failed(self, Py_ssize_t code) except -1:
-        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for one:
-        read on to the end, from the event loop, since the caller may be in the middle of a callback."""
+        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for one.
+
+        It is read to the end from the event loop, since the caller may be in the middle of a callback.
+        """
         self._error = _os_error(<int>code)
         self._backlog.clear()
         if not self._is_closing:
@@ -167,12 +177,23 @@ cdef class TcpStream(Stream):
         return 0
 
     def _read_after_write_failed(self):
+        """Deliver what is left, a few reads for each turn of the loop, then end with the error."""
         if self._is_lost:
             return
-        if not self._is_closing and self._wants_read:
-            self._read()
-        if not self._is_lost:
-            self._lose(self._error)
+        if not self._is_closing:
+            if not self._wants_read:
+                return      # resume_reading comes back here
+            try:
+                has_more = self._read()
+            except BaseException:
+                self.on_broken()
+                raise
+            if self._is_lost or (not self._wants_read and not self._is_closing):
+                return
+            if has_more and not self._is_closing:
+                self.loop.call_soon(self._read_after_write_failed)
+                return
+        self._lose(self._error)
 
     cdef int _flush(self) except -1:
         """Send from the backlog until it is empty or the kernel has no room."""
@@ -193,8 +214,6 @@ cdef class TcpStream(Stream):
                 return self._lose(self._error)
         if self._is_write_paused and not self._is_closing:
             self._watermark()
-        if self._backlog.size == 0 and not self._is_closing:
-            self._owner.on_drained()
         return 0
 
     cdef Py_ssize_t queued(self) noexcept:
@@ -270,8 +289,8 @@ cdef class TcpStream(Stream):
     cdef int _discard(self) except -1:
         """Lingering: drop what the peer still sends; its end is ours."""
         cdef Py_ssize_t got
-        cdef int i
-        for i in range(READS_PER_WAKEUP):
+        cdef int _i
+        for _i in range(READS_PER_WAKEUP):
             got = ws_recv(self.fd, <char*>self.io.scratch, 64 * 1024)
             if got == WS_EMPTY:
                 return 0

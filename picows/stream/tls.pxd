@@ -11,7 +11,6 @@ cdef class TlsStream(TcpStream):
         object _read_plain       # bound read and write of the SSLObject
         object _write_plain
         bint _is_secured         # the handshake is done
-        bint _is_reading_plain   # inside the callbacks of _read
         list _unsent             # plaintext that a renegotiation holds up
 
     cdef int _send_records(self) except -1

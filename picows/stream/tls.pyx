@@ -1,22 +1,21 @@
 """TlsStream: TLS between the socket and the window, through ssl.MemoryBIO.
 
-Records are received into scratch memory that all connections of the loop share, and decrypted straight into the
+Records are received into scratch memory that all connections of the loop share, and decrypted straight into
+the
 window; as many records as have arrived are handed up at once.
 """
 
 import ssl
 
-import cython
 from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.string cimport memcpy
 
-from ..wire cimport WS_HEADER_MAX
 from .base cimport StreamOwner
-from .loopio cimport SCRATCH_SIZE, LoopIO
 from .tcp cimport WS_EMPTY, TcpStream, ws_recv
 
-# A record carries at most this much plaintext (RFC 8446 5.1); longer writes are cut here, so that the header of a
+# A record carries at most this much plaintext (RFC 8446 5.1); longer writes are cut here, so that the header
+# of a
 # frame and its payload share a record.
 cdef Py_ssize_t RECORD_SIZE = 16 * 1024
 
@@ -65,8 +64,8 @@ cdef class TlsStream(TcpStream):
 
     cdef int _read(self) except -1:
         cdef Py_ssize_t got
-        cdef int i
-        for i in range(4):
+        cdef int _i
+        for _i in range(4):
             got = ws_recv(self.fd, self.io.cipher_ptr, self.io.cipher_size)
             if got <= 0:
                 if got == WS_EMPTY:
@@ -74,7 +73,8 @@ cdef class TlsStream(TcpStream):
                 if got == 0:
                     self._at_eof = True
                     if not self._is_secured and self._error is None:
-                        return self._lose(ConnectionResetError("the peer closed the connection during the TLS handshake"))
+                        return self._lose(
+                            ConnectionResetError("the peer closed the connection during the TLS handshake"))
                     return self._read_end(None)
                 return self._read_end(_os_error_of(-got))
             self._incoming.write(self.io.cipher_view[:got])
@@ -84,10 +84,11 @@ cdef class TlsStream(TcpStream):
                 self._handshake()
             if got < self.io.cipher_size or self._is_closing or self._is_lost or not self._wants_read:
                 return 0
-        return 0
+        return 1
 
     cdef int _read_records(self) except -1:
-        """Decrypt what has arrived into the window, hand it up when the window is full or all is decrypted."""
+        """Decrypt what has arrived into the window, hand it up when the window is full or all is
+        decrypted."""
         cdef Py_ssize_t room, filled, got
         cdef char* where
         cdef bint is_empty = False
@@ -99,7 +100,8 @@ cdef class TlsStream(TcpStream):
             where = self._owner.window.reserve(&room)
             while filled < room:
                 try:
-                    got = self._read_plain(room - filled, PyMemoryView_FromMemory(where + filled, room - filled, PyBUF_WRITE))
+                    got = self._read_plain(
+                        room - filled, PyMemoryView_FromMemory(where + filled, room - filled, PyBUF_WRITE))
                 except ssl.SSLWantReadError:
                     is_empty = True
                     break
@@ -129,17 +131,23 @@ cdef class TlsStream(TcpStream):
         return 0
 
     def resume_reading(self):
-        TcpStream.resume_reading(self)
+        # First what is decrypted or received already: the socket may be at its end.
         if self._is_secured:
             self.loop.call_soon(self._resume_records)
+        TcpStream.resume_reading(self)
 
     def _resume_records(self):
         if self._wants_read and not self._is_closing and not self._is_lost:
-            self._read_records()
+            try:
+                self._read_records()
+            except BaseException:
+                self.on_broken()
+                raise
 
     # ------------------------------------------------------------------ writing
 
-    cdef int write(self, const char* head, Py_ssize_t head_size, const char* body, Py_ssize_t body_size) except -1:
+    cdef int write(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1:
         cdef Py_ssize_t first
         cdef char* joined
         if self._is_lost or self._is_closing or self._error is not None or self.fd < 0:

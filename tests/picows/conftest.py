@@ -1,0 +1,198 @@
+"""Fixtures of the core's tests: both event loops, plain and TLS, either side of a connection against a raw peer."""
+
+import asyncio
+import ssl
+import sys
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+import pytest_asyncio
+import trustme
+
+from picows import ws_connect, ws_create_server
+
+from .ws_listeners import Echo, Recorder
+from .ws_peers import WAIT_S, RawListener, dial_upgrade
+
+_complaints = []
+
+
+def _watched(factory):
+    """A loop whose exception handler is told nothing in a test that passes."""
+
+    def make():
+        loop = factory()
+        loop.set_exception_handler(lambda _, context: _complaints.append(context))
+        return loop
+
+    return make
+
+
+def pytest_asyncio_loop_factories(config, item):
+    factories = {"asyncio": _watched(asyncio.new_event_loop)}
+    if sys.platform != "win32":
+        import uvloop
+
+        factories["uvloop"] = _watched(uvloop.new_event_loop)
+    return factories
+
+
+@pytest.fixture(autouse=True)
+def loop_complaints():
+    """What the loop's exception handler was told; a test that expects something clears the list."""
+    _complaints.clear()
+    yield _complaints
+    assert _complaints == []
+
+
+@dataclass(frozen=True)
+class Security:
+    """The two ends' TLS contexts, or None and None."""
+
+    server: ssl.SSLContext | None
+    client: ssl.SSLContext | None
+
+    @property
+    def is_tls(self):
+        return self.server is not None
+
+    def url(self, port, path="/"):
+        return f"{'wss' if self.is_tls else 'ws'}://{'localhost' if self.is_tls else '127.0.0.1'}:{port}{path}"
+
+
+PLAIN = Security(None, None)
+
+
+@pytest.fixture(scope="session")
+def tls():
+    """Contexts of a certificate authority that lives as long as the test run."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return Security(server, client)
+
+
+@pytest.fixture(params=["plain", "tls"])
+def security(request):
+    return PLAIN if request.param == "plain" else request.getfixturevalue("tls")
+
+
+@pytest_asyncio.fixture
+async def serve(security):
+    """serve(factory, **options) -> a WSServer on loopback with `.port` beside it; closed after the test."""
+    servers = []
+
+    async def start(factory=lambda request: Echo(), **options):
+        options.setdefault("ssl", security.server)
+        server = await ws_create_server(factory, "127.0.0.1", 0, **options)
+        servers.append(server)
+        return SimpleNamespace(server=server, port=server.sockets[0].getsockname()[1])
+
+    yield start
+    for server in servers:
+        server.close()
+        gone = [asyncio.ensure_future(transport.wait_disconnected()) for transport in server.connections]
+        server.abort_clients()
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.gather(*gone)
+
+
+@pytest_asyncio.fixture
+async def connect(security):
+    """connect(port, factory, **options) -> (transport, listener) of our client; closed after the test."""
+    transports = []
+
+    async def open_client(port, factory=Recorder, *, path="/", **options):
+        options.setdefault("ssl_context", security.client)
+        options.setdefault("family", 2)
+        transport, listener = await ws_connect(factory, security.url(port, path), **options)
+        transports.append(transport)
+        return transport, listener
+
+    yield open_client
+    for transport in transports:
+        await close_for_good(transport)
+
+
+async def close_for_good(transport):
+    """Abort and wait; what the connection died of is the test's business, not the teardown's."""
+    if not transport.is_disconnected:
+        transport.disconnect(graceful=False)
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.wait([asyncio.ensure_future(_swallow(transport))])
+
+
+async def _swallow(transport):
+    try:
+        await transport.wait_disconnected()
+    except Exception:
+        pass
+
+
+@pytest.fixture
+def raw_listener(security):
+    """A listening socket on which a test plays the server by hand."""
+    listener = RawListener(security.server)
+    yield listener
+    listener.close()
+
+
+@dataclass
+class End:
+    """Our end of a connection, and the raw peer at the other."""
+
+    transport: object
+    listener: Recorder
+    peer: object
+
+
+@pytest.fixture(params=["client", "server"])
+def side(request):
+    """Which side of the connection is ours."""
+    return request.param
+
+
+@pytest_asyncio.fixture
+async def open_end(side, security, serve, connect):
+    """open_end(listener, **options) -> End: our client or our server, against a raw peer of the other kind.
+
+    glued: frames that the peer sends in one write with its half of the handshake.
+    receive_buffer: bytes of the peer's SO_RCVBUF, so that a peer which does not read is full soon.
+    """
+    raw = []
+
+    async def open_one(listener=None, *, glued=b"", receive_buffer=None, **options):
+        listener = Recorder() if listener is None else listener
+        if side == "client":
+            accepting = RawListener(security.server, receive_buffer)
+            raw.append(accepting)
+            peer, (transport, _) = await asyncio.gather(
+                accepting.accept_upgrade(glued=glued), connect(accepting.port, lambda: listener, **options)
+            )
+        else:
+            serving = await serve(lambda request: listener, **options)
+            address = ("127.0.0.1", serving.port)
+            peer = await dial_upgrade(address, security.client, glued=glued, receive_buffer=receive_buffer)
+            raw.append(peer)
+            await listener.until(lambda: listener.transport is not None)
+            transport = listener.transport
+        return End(transport, listener, peer)
+
+    yield open_one
+    for end in raw:
+        end.close()
+
+
+@pytest_asyncio.fixture
+async def echo_server(serve):
+    """A running echo server; `.port`."""
+    return await serve()
+
+
+async def gone(transport):
+    """wait_disconnected under a deadline."""
+    async with asyncio.timeout(WAIT_S):
+        await transport.wait_disconnected()
