@@ -73,7 +73,7 @@ def unified_symbol(exchange: Exchange, native: str) -> str:
 
 
 class StreamFinder:
-    """Keys of one venue to streams. known: the venue's instrument list by native symbol, as far as it was recorded."""
+    """Keys of one venue to streams. known: the recorded instrument list, by native symbol."""
 
     def __init__(self, exchange: Exchange, known: Mapping[str, Instrument]) -> None:
         self.exchange = exchange

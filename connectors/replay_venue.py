@@ -1,5 +1,7 @@
 """One venue of a replay: sessions without sockets, the books they share, and where REST answers belong."""
 
+# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
+
 from __future__ import annotations
 
 import logging
@@ -227,7 +229,7 @@ class _Played:
         self._others = others  # sockets of this route that were open before it
 
     def inherit(self, gone: _Played) -> None:
-        """The other socket is gone: what was kept back because of it is delivered, without what it has delivered."""
+        """The other socket is gone: what was kept back is delivered, without what that one has delivered."""
         if gone not in self._others:
             return
         self._others.remove(gone)
@@ -239,7 +241,7 @@ class _Played:
                 entry.gate.end_overlap()
 
     def on_first_data(self, stream: Stream) -> None:
-        """A stream that no older socket carries is not kept back: the streams were only spread over sockets."""
+        """A stream that no older socket carries is not kept back: streams were only spread over sockets."""
         venue = self._venue
         pipeline = self.session.pipeline
         entry = pipeline.entry(stream)

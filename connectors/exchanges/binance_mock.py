@@ -4,6 +4,8 @@ Source: binance-spot-api-docs web-socket-streams.md and rest-api.md; developers.
 market streams (read 2026-11-23).
 """
 
+# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
+
 from __future__ import annotations
 
 import re
@@ -52,7 +54,7 @@ class _Depth(msgspec.Struct):
     pu: int = -1
     b: list[Row] = []
     a: list[Row] = []
-    lastUpdateId: int = 0
+    last_update_id: int = msgspec.field(default=0, name="lastUpdateId")
     bids: list[Row] = []
     asks: list[Row] = []
 
@@ -120,14 +122,15 @@ class _BinanceMock(MockVenue):
             data = _BODY.decode(body)
         except msgspec.DecodeError:
             return None
-        if not data.lastUpdateId:
+        if not data.last_update_id:
             return None
-        return MockBook(0, True, data.bids, data.asks, data.lastUpdateId, data.lastUpdateId, -1, 0)
+        return MockBook(0, True, data.bids, data.asks, data.last_update_id, data.last_update_id, -1, 0)
 
     # REST
 
     depth_path = ""
     info_path = ""
+    book_ms = 1000  # of `depth` without a period
 
     def snapshot_symbol(self, path_qs: str) -> str | None:
         parts = urlsplit(path_qs)
@@ -176,13 +179,13 @@ class _BinanceMock(MockVenue):
     def _feed(
         self, topic: str, native: str, name: str, kind: Any, default_ms: int, found: dict[str, str | None]
     ) -> Feed:
-        ms = (
-            int(found["ms"])
-            if found.get("ms")
-            else int(found["s"] or 3) * 1000
-            if "s" in found
-            else default_ms
-        )
+        ms = default_ms
+        if text := found.get("ms"):
+            ms = int(text)
+        elif text := found.get("s"):
+            ms = int(text) * 1000
+        elif kind == "book":
+            ms = self.book_ms
         interval = int(found.get("interval") or 1) * _UNITS[found.get("unit") or "m"]
         depth = int(found["depth"] or 0) if found.get("depth") else None
         return Feed(topic, kind, native, name, ms * _MS, depth, interval)
@@ -215,7 +218,8 @@ class _BinanceMock(MockVenue):
         ms = candle.ns // _MS
         last_id = candle.first_trade_id + candle.count - 1 if candle.count else -1
         closed = "true" if candle.is_closed else "false"
-        times = f'"t":{candle.open_ns // _MS},"T":{candle.close_ns // _MS - 1},"s":"{feed.native}","i":"{interval}"'
+        times = f'"t":{candle.open_ns // _MS},"T":{candle.close_ns // _MS - 1}'
+        times += f',"s":"{feed.native}","i":"{interval}"'
         ids = f'"f":{candle.first_trade_id},"L":{last_id}'
         prices = f'"o":"{candle.open}","c":"{candle.close}","h":"{candle.high}","l":"{candle.low}"'
         volumes = (
@@ -273,6 +277,7 @@ class BinanceUsdmMock(_BinanceMock):
 
     depth_path = "/fapi/v1/depth"
     info_path = "/fapi/v1/exchangeInfo"
+    book_ms = 250
     id_step = 5  # update ids are shared by all symbols, so they skip
     _public = re.compile(r"(depth.*|bookTicker|trade|rpiDepth.*)")
 

@@ -3,6 +3,8 @@
 Source: bybit-exchange.github.io/docs/v5, "Connect" and "WebSocket stream, public" (read 2026-11-23).
 """
 
+# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
+
 from __future__ import annotations
 
 import re
@@ -221,7 +223,8 @@ class BybitSpotMock(_BybitMock):
         tail = (
             f'"prevPrice24h":"{ticker.open}","volume24h":"{ticker.volume}","turnover24h":"{ticker.turnover}"'
         )
-        data = f'{{"symbol":"{feed.native}",{prices},{tail},"price24hPcnt":"0","usdIndexPrice":"{ticker.index}"}}'
+        index = f'"price24hPcnt":"0","usdIndexPrice":"{ticker.index}"'
+        data = f'{{"symbol":"{feed.native}",{prices},{tail},{index}}}'
         head = (
             f'{{"topic":"{feed.topic}","ts":{ticker.ns // _MS},"type":"snapshot","cs":{ticker.last_trade_id}'
         )
@@ -229,7 +232,7 @@ class BybitSpotMock(_BybitMock):
 
 
 class BybitLinearMock(_BybitMock):
-    """Linear: funding, mark and open interest inside the tickers, which are a snapshot and then what changed."""
+    """Linear: funding, mark and open interest are in the tickers: a snapshot, then what changed."""
 
     category = "linear"
 

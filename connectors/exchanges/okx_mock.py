@@ -3,6 +3,8 @@
 Source: okx.com/docs-v5/en, "WebSocket" and "Order book trading, market data" (read 2026-11-23).
 """
 
+# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
+
 from __future__ import annotations
 
 import re
@@ -48,20 +50,20 @@ _KINDS = {value: key for key, value in _TYPES.items()}
 _CHECKSUM = re.compile(rb'"checksum":(-?\d+)')
 
 
-class _Arg(msgspec.Struct):
+class _Arg(msgspec.Struct, rename="camel"):
     channel: str = ""
-    instId: str = ""
-    instType: str = ""
+    inst_id: str = ""
+    inst_type: str = ""
 
 
-class _BookItem(msgspec.Struct):
+class _BookItem(msgspec.Struct, rename="camel"):
     """What the mock itself reads of a captured book message."""
 
     asks: list[list[str]] = []
     bids: list[list[str]] = []
     checksum: int = 0
-    seqId: int = -1
-    prevSeqId: int = -1
+    seq_id: int = -1
+    prev_seq_id: int = -1
 
 
 class _BookFrame(msgspec.Struct):
@@ -75,7 +77,7 @@ _ARG = msgspec.json.Decoder(_Arg)
 
 
 class OkxMock(MockVenue):
-    """One ack per topic; errors name the topic in their text; text ping and pong; books from snapshots in the stream."""
+    """One ack per topic; errors name the topic in their text; text ping and pong; snapshots in the stream."""
 
     slow_close = (4005, "Buffer full")
     idle_s = 30.0
@@ -104,7 +106,7 @@ class OkxMock(MockVenue):
 
     def _refusal(self, request: Request, topic: str, conn: str) -> bytes:
         arg = _ARG.decode(topic) if topic.startswith("{") else _Arg(channel=topic)
-        name = f"instId:{arg.instId}" if arg.instId else f"instType:{arg.instType}"
+        name = f"instId:{arg.inst_id}" if arg.inst_id else f"instType:{arg.inst_type}"
         text = (
             f"Wrong URL or channel:{arg.channel},{name} doesn't exist. "
             "Please use the correct URL, channel and parameters referring to API document."
@@ -143,9 +145,9 @@ class OkxMock(MockVenue):
             frame.action == "snapshot",
             [(row[0], row[1]) for row in item.bids],
             [(row[0], row[1]) for row in item.asks],
-            item.seqId,
-            item.seqId,
-            item.prevSeqId,
+            item.seq_id,
+            item.seq_id,
+            item.prev_seq_id,
             0,
             item.checksum,
         )
@@ -196,10 +198,10 @@ class OkxMock(MockVenue):
         except msgspec.DecodeError:
             return None
         candle = _CANDLE.fullmatch(arg.channel)
-        if candle and arg.instId:
+        if candle and arg.inst_id:
             interval_s = int(candle[1]) * _UNITS[candle[2]]
-            return Feed(topic, "candle", arg.instId, arg.channel, 1000 * _MS, None, interval_s)
-        if arg.channel not in _CHANNELS or (not arg.instId and arg.channel != "liquidation-orders"):
+            return Feed(topic, "candle", arg.inst_id, arg.channel, 1000 * _MS, None, interval_s)
+        if arg.channel not in _CHANNELS or (not arg.inst_id and arg.channel != "liquidation-orders"):
             return None
         kind, _, ms, is_pushed = _CHANNELS[arg.channel]
         depth = {"books5": 5, "books": 400}.get(arg.channel)
@@ -207,13 +209,13 @@ class OkxMock(MockVenue):
         return Feed(
             topic,
             feed_kind,
-            arg.instId,
+            arg.inst_id,
             arg.channel,
             ms * _MS,
             depth,
             60,
             is_pushed,
-            _KINDS.get(arg.instType, ""),
+            _KINDS.get(arg.inst_type, ""),
         )
 
     def is_on_route(self, feed: Feed, route: str) -> bool:
@@ -225,7 +227,8 @@ class OkxMock(MockVenue):
 
     def encode_trade(self, feed: Feed, trade: MockTrade) -> bytes:
         side = "buy" if trade.side > 0 else "sell"
-        head = f'{{"instId":"{feed.native}","tradeId":"{trade.trade_id}","px":"{trade.price}","sz":"{trade.size}"'
+        head = f'{{"instId":"{feed.native}","tradeId":"{trade.trade_id}"'
+        head += f',"px":"{trade.price}","sz":"{trade.size}"'
         tail = f'"side":"{side}","ts":"{trade.ns // _MS}","source":"0"'
         if feed.name == "trades":
             tail += f',"count":"1","seqId":{trade.update_id}'
@@ -252,7 +255,7 @@ class OkxMock(MockVenue):
         return self._frame(feed, f"{{{rows},{ts},{ids}}}", f'"action":"{action}",')
 
     def checksum(self, bids: Sequence[Row], asks: Sequence[Row]) -> int:
-        """Of recordings before 2026-06-23: the best 25 levels, bid and ask in turn, CRC32 as a signed number."""
+        """Of recordings before 2026-06-23: CRC32, signed, over the best 25 levels, bid and ask in turn."""
         parts: list[str] = []
         for i in range(25):
             parts += [f"{side[i][0]}:{side[i][1]}" for side in (bids, asks) if i < len(side)]
@@ -270,7 +273,8 @@ class OkxMock(MockVenue):
             return self._frame(feed, f"{head},{amount},{ts}}}")
         quote = ticker.quote
         last = f'"last":"{ticker.last}","lastSz":"{ticker.last_size}"'
-        best = f'"askPx":"{quote.ask}","askSz":"{quote.ask_size}","bidPx":"{quote.bid}","bidSz":"{quote.bid_size}"'
+        best = f'"askPx":"{quote.ask}","askSz":"{quote.ask_size}"'
+        best += f',"bidPx":"{quote.bid}","bidSz":"{quote.bid_size}"'
         day = f'"open24h":"{ticker.open}","high24h":"{ticker.high}","low24h":"{ticker.low}"'
         utc = f'"sodUtc0":"{ticker.open}","sodUtc8":"{ticker.open}"'
         volume = f'"volCcy24h":"{ticker.turnover}","vol24h":"{ticker.volume}"'
@@ -297,8 +301,9 @@ class OkxMock(MockVenue):
         side, position = ("buy", "short") if liquidation.side > 0 else ("sell", "long")
         ms = liquidation.ns // _MS
         size = f'"sz":"{liquidation.size}","ts":"{ms}"'
-        detail = f'{{"bkLoss":"0","bkPx":"{liquidation.price}","ccy":"","posSide":"{position}","side":"{side}",{size}}}'
-        name = f'"instId":"{liquidation.native}","instType":"{arg.instType}"'
+        sides = f'"posSide":"{position}","side":"{side}"'
+        detail = f'{{"bkLoss":"0","bkPx":"{liquidation.price}","ccy":"",{sides},{size}}}'
+        name = f'"instId":"{liquidation.native}","instType":"{arg.inst_type}"'
         return self._frame(feed, f'{{"details":[{detail}],"instFamily":"",{name},"uly":""}}')
 
 

@@ -1,4 +1,4 @@
-"""A mock exchange: a venue's real protocol over loopback, from a capture or from a seeded generator, with faults."""
+"""A mock exchange: a venue's protocol over loopback, from a capture or a seeded generator, with faults."""
 
 from connectors.mock.build import captured_mock, generated_mock
 from connectors.mock.faults import FAULTS, parse_fault

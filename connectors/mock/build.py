@@ -72,7 +72,7 @@ def captured_mock(
     uses_limits: bool = True,
     uses_tls: bool = False,
 ) -> MockExchange:
-    """A mock that plays captures (one after another), not started. Raises ConfigError, CaptureError, OSError."""
+    """A mock that plays captures in turn, not started. Raises ConfigError, CaptureError, OSError."""
     venue = mock_venue(load_exchange(name, exchange_dirs), exchange_dirs)
     records = (record for path in paths for record in open_any(path, name))
     source = PlaybackSource(venue, records, symbols=symbols)

@@ -1,4 +1,4 @@
-"""What happens in the generated market, before a dialect puts it into its venue's words. Prices and sizes are texts."""
+"""What happens in the generated market, before a dialect words it. Prices and sizes are texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row = tuple[str, str]
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """A topic, understood. kind "book": snapshot and changes; "top": each message is the whole top of the book."""
+    """A topic, understood. kind "book": snapshot and changes; "top": each message is a whole top."""
 
     topic: str
     kind: FeedKind

@@ -129,12 +129,10 @@ class FaultEngine:
     conn: number of a connection; now_s: seconds on any steady clock; opened_s: when that connection was made.
     """
 
-    def __init__(
-        self, seed: int = 0, corrupt: Callable[[bytes], bytes | None] = lambda payload: None
-    ) -> None:
+    def __init__(self, seed: int = 0, corrupt: Callable[[bytes], bytes | None] = lambda _: None) -> None:
         self.faults: list[Fault] = []
         self.struck: Counter[str] = Counter()
-        self._rng = random.Random(seed)
+        self._rng = random.Random(seed)  # noqa: S311 - the same seed gives the same faults
         self._corrupt = corrupt
         self._opened: dict[int, float] = {}
         self._held: dict[tuple[int, str], tuple[bytes, ...]] = {}

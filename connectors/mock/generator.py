@@ -1,5 +1,7 @@
 """A source without a capture: seeded markets, encoded by the venue's dialect."""
 
+# ruff: noqa: ARG002 - every Source is asked alike
+
 from __future__ import annotations
 
 import heapq

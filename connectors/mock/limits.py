@@ -1,4 +1,4 @@
-"""What a venue allows, counted on its side: at most `count` in any `per_s` seconds. Values in, answers out."""
+"""What a venue allows, counted on its side: at most `count` in any `per_s` seconds. Sans I/O."""
 
 from __future__ import annotations
 

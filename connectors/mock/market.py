@@ -72,11 +72,11 @@ class Step(msgspec.Struct):
 
 
 class Market:
-    """See the module's docstring. Prices are ticks, sizes lots, both int; texts have the instrument's digits."""
+    """See the module. Prices are ticks, sizes lots, both int; texts have the instrument's digits."""
 
     def __init__(self, spec: Spec, seed: int | str, id_step: int = 1) -> None:
         self.spec = spec
-        self.rng = random.Random(f"{seed}/{spec.native}")
+        self.rng = random.Random(f"{seed}/{spec.native}")  # noqa: S311 - the same seed, the same market
         self.update_id = self.rng.randrange(10**6, 10**9)
         self.trade_id = self.rng.randrange(10**5, 10**7)
         self.bids: dict[int, int] = {}

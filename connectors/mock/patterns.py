@@ -12,7 +12,7 @@ _ID = 987654321987
 
 
 class RequestPattern:
-    """A request template (facts: $items, $id) as a pattern. JSON is compared as values, anything else as text."""
+    """A request template (facts: $items, $id) as a pattern. JSON is compared as values, all else as text."""
 
     def __init__(self, template: str) -> None:
         text = Template(template).safe_substitute(items='"\\u0001items"', id=str(_ID))

@@ -1,5 +1,7 @@
 """A source that plays captured frames: in file order, each once, to those who have subscribed its topic."""
 
+# ruff: noqa: ARG002 - every Source is asked alike
+
 from __future__ import annotations
 
 from collections import Counter
@@ -55,7 +57,7 @@ class PlaybackSource:
         self._load(records)
         if not self._entries:
             raise CaptureError(
-                f"expected frames of {venue.facts.name} in the capture, found {self.other} that are none of its data"
+                f"expected frames of {venue.facts.name} in the capture, found {self.other} of something else"
             )
         self.topics = frozenset(self.captured)
         self._position = 0
@@ -181,7 +183,7 @@ class PlaybackSource:
         return None if body is None else HttpAnswer(200, body)
 
     def _snapshot_answer(self, native: str) -> HttpAnswer | None:
-        """The recorded body the first time, or while the stream has not reached it; then the book as it stands."""
+        """The recorded body the first time, or while the stream is before it; then the book as it stands."""
         rest = self._rest_of(native)
         topic = self._book_topic(native)
         if rest is not None and (

@@ -16,7 +16,7 @@ _BATCH = 128
 
 
 class Pump:
-    """Runs while the server does. `finished` is set when the source is at its end; `wake` makes it look again."""
+    """Runs while the server does. `finished`: the source is at its end; `wake` makes it look again."""
 
     def __init__(self, server: MockExchange) -> None:
         self.wake = asyncio.Event()
@@ -83,7 +83,7 @@ class Pump:
         return pace.wait_s(now_s, due_ns)
 
     def _hold_s(self, now_s: float) -> float | None:
-        """0: go on. Otherwise how long data wait, None until woken: nobody listens, somebody reads too slowly."""
+        """0: go on. Else how long data wait; None until woken: nobody listens, somebody reads too slowly."""
         server = self._server
         if any(each.paused_s is not None and each.topics for each in server.connections):
             return None

@@ -36,7 +36,7 @@ class MockOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MockReport(msgspec.Struct, frozen=True):
-    """What one mock has done. sent: data messages by topic; skipped: captured ones that nobody had subscribed."""
+    """What one mock has done. sent: data messages by topic; skipped: captured ones nobody had subscribed."""
 
     exchange: str
     sent: dict[str, int]
@@ -92,9 +92,9 @@ def report(mock: MockExchange) -> MockReport:
 async def serve(
     options: Sequence[MockOptions],
     stop: asyncio.Event,
-    on_ready: Callable[[list[MockExchange]], None] = lambda mocks: None,
+    on_ready: Callable[[list[MockExchange]], None] = lambda _: None,
 ) -> list[MockReport]:
-    """Start all, call `on_ready` once they listen, run until `stop` is set. Raises as make_mock and start()."""
+    """Start all, call `on_ready` once they listen, run until `stop` is set. Raises as make_mock, start()."""
     mocks = [make_mock(each) for each in options]
     try:
         for mock, each in zip(mocks, options, strict=True):

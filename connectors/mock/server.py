@@ -1,4 +1,4 @@
-"""The mock exchange: one venue on loopback, real WebSockets and HTTP, data from a source, faults on demand."""
+"""The mock exchange: one venue on loopback, real sockets, data from a source, faults on demand."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class MockExchange:
     # Life
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, rest_port: int = 0) -> None:
-        """Listen. port 0: a free one. Raises OSError (address taken), ConfigError (TLS without its package)."""
+        """Listen. port 0: a free one. Raises OSError: address taken; ConfigError: TLS without its package."""
         loop = asyncio.get_running_loop()
         self._clock = self._clock or loop.time
         context: ssl.SSLContext | None = None
@@ -160,7 +160,7 @@ class MockExchange:
     # Faults
 
     def fault(self, name: str, **options: Value) -> Fault:
-        """Add a fault (faults.FAULTS). Raises ConfigError: unknown name or option, or the venue has no such thing."""
+        """Add one of faults.FAULTS. Raises ConfigError: unknown name or option, nothing it could touch."""
         fault = make_fault(name, **options)
         self.add_fault(fault)
         return fault

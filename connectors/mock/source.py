@@ -24,7 +24,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """What a subscription starts with. before: to all subscribers of old; first: to the new one, after its ack."""
+    """How a subscription starts. before: to all older subscribers; first: to the new one, after its ack."""
 
     before: Sequence[Message] = ()
     first: Sequence[Message] = ()

@@ -6,6 +6,8 @@ captured frame is, and encodes what the generated market does. The base class ca
 venue; a generator needs the encoders of a dialect.
 """
 
+# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
+
 from __future__ import annotations
 
 import enum
@@ -112,7 +114,7 @@ class MockVenue:
         return item if isinstance(item, str) else msgspec.json.encode(item).decode()
 
     def answer(self, request: Request, unknown: Collection[str], conn: str) -> Answer:
-        """Acks and errors of a subscribe or unsubscribe. unknown: topics there are no data for. conn: an id to show."""
+        """Acks and errors of a request. unknown: topics there are no data for. conn: an id to show."""
         if self.facts.subscribe.ack == "none":
             return Answer((), request.topics)
         if unknown:
