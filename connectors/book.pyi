@@ -1,6 +1,9 @@
 import enum
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Self
+
+from typing_extensions import disjoint_base
 
 from connectors.events import BookChange
 from connectors.instrument import Instrument
@@ -11,6 +14,7 @@ class BookState(enum.IntEnum):
     STALE = 2
     INVALID = 3
 
+@disjoint_base
 class Book:
     instrument: Instrument
     state: BookState
@@ -19,7 +23,7 @@ class Book:
     recv_ns: int
     last_id: int
     max_depth: int
-    def __init__(self, instrument: Instrument, max_depth: int = 0) -> None: ...
+    def __new__(cls, instrument: Instrument, max_depth: int = 0) -> Self: ...
     @property
     def is_live(self) -> bool: ...
     @property

@@ -1,10 +1,12 @@
 import enum
 
+from typing_extensions import disjoint_base
+
 from connectors.book import Book
-from connectors.errors import BookError
 from connectors.events import BookChange
 from connectors.exchange import Exchange
 from connectors.instrument import Stream
+from connectors.sequence import RULES as RULES
 
 class Action(enum.IntEnum):
     APPLIED = 0
@@ -14,6 +16,7 @@ class Action(enum.IntEnum):
     NEED_RESUBSCRIBE = 4
     REFRESH = 5
 
+@disjoint_base
 class BookSync:
     book: Book
     stream: Stream

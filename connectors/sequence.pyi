@@ -1,5 +1,7 @@
 import enum
 
+from typing_extensions import disjoint_base
+
 from connectors.events import BookChange
 
 class Verdict(enum.IntEnum):
@@ -8,6 +10,7 @@ class Verdict(enum.IntEnum):
     GAP = 2
     RESET = 3
 
+@disjoint_base
 class Rule:
     name: str
     def __init__(self, name: str) -> None: ...

@@ -1,18 +1,19 @@
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from msgspec import Raw
+from typing_extensions import disjoint_base
 
 from connectors.events import BookChange, Candle, Funding, Liquidation, Quote, Ticker, Trade
 from connectors.instrument import Instrument, Stream
 
 NS_PER_MS: int
 
-from typing import TypeAlias
+_Text: TypeAlias = str | bytes | int | float
+_Buffer: TypeAlias = Raw | bytes | bytearray | memoryview
+_Row: TypeAlias = Sequence[_Text]
 
-from msgspec import Raw
-
-Text: TypeAlias = str | bytes | int | float
-Buffer: TypeAlias = Raw | bytes | bytearray | memoryview
-Row: TypeAlias = Sequence[Text]
-
+@disjoint_base
 class Sink:
     stream: Stream
     recv_ns: int
@@ -27,8 +28,8 @@ class Sink:
     def find(self, native: str) -> Instrument | None: ...
     def trade(
         self,
-        price: Text,
-        size: Text,
+        price: _Text,
+        size: _Text,
         side: int,
         trade_id: int | str,
         exchange_ns: int,
@@ -37,10 +38,10 @@ class Sink:
     ) -> None: ...
     def quote(
         self,
-        bid: Text | None,
-        bid_size: Text | None,
-        ask: Text | None,
-        ask_size: Text | None,
+        bid: _Text | None,
+        bid_size: _Text | None,
+        ask: _Text | None,
+        ask_size: _Text | None,
         exchange_ns: int,
         update_id: int | None = None,
         instrument: Instrument | None = None,
@@ -48,8 +49,8 @@ class Sink:
     def book(
         self,
         is_snapshot: bool,
-        bids: Iterable[Row] | Buffer,
-        asks: Iterable[Row] | Buffer,
+        bids: Iterable[_Row] | _Buffer,
+        asks: Iterable[_Row] | _Buffer,
         exchange_ns: int,
         *,
         first_id: int | None = None,
@@ -62,35 +63,35 @@ class Sink:
         self,
         exchange_ns: int,
         *,
-        last: Text | None = None,
-        last_size: Text | None = None,
-        bid: Text | None = None,
-        bid_size: Text | None = None,
-        ask: Text | None = None,
-        ask_size: Text | None = None,
-        open: Text | None = None,
-        high: Text | None = None,
-        low: Text | None = None,
-        mark: Text | None = None,
-        index: Text | None = None,
-        volume: Text | None = None,
-        turnover: Text | None = None,
-        open_interest: Text | None = None,
+        last: _Text | None = None,
+        last_size: _Text | None = None,
+        bid: _Text | None = None,
+        bid_size: _Text | None = None,
+        ask: _Text | None = None,
+        ask_size: _Text | None = None,
+        open: _Text | None = None,  # noqa: A002 - the word for it
+        high: _Text | None = None,
+        low: _Text | None = None,
+        mark: _Text | None = None,
+        index: _Text | None = None,
+        volume: _Text | None = None,
+        turnover: _Text | None = None,
+        open_interest: _Text | None = None,
         instrument: Instrument | None = None,
     ) -> None: ...
     def candle(
         self,
         interval: str,
         open_ns: int,
-        open: Text,
-        high: Text,
-        low: Text,
-        close: Text,
+        open: _Text,  # noqa: A002 - the word for it
+        high: _Text,
+        low: _Text,
+        close: _Text,
         *,
         exchange_ns: int = 0,
         close_ns: int = 0,
-        volume: Text | None = None,
-        turnover: Text | None = None,
+        volume: _Text | None = None,
+        turnover: _Text | None = None,
         count: int = 0,
         is_closed: bool = False,
         instrument: Instrument | None = None,
@@ -102,12 +103,12 @@ class Sink:
         rate: str | None = None,
         next_ns: int = 0,
         interval_ns: int = 0,
-        mark: Text | None = None,
-        index: Text | None = None,
+        mark: _Text | None = None,
+        index: _Text | None = None,
         instrument: Instrument | None = None,
     ) -> None: ...
     def liquidation(
-        self, price: Text, size: Text, side: int, exchange_ns: int, instrument: Instrument | None = None
+        self, price: _Text, size: _Text, side: int, exchange_ns: int, instrument: Instrument | None = None
     ) -> None: ...
     def on_trade(self, trade: Trade) -> None: ...
     def on_quote(self, quote: Quote) -> None: ...
