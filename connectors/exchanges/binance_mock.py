@@ -4,8 +4,6 @@ Source: binance-spot-api-docs web-socket-streams.md and rest-api.md; developers.
 market streams (read 2026-11-23).
 """
 
-# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
-
 from __future__ import annotations
 
 import re

@@ -3,8 +3,6 @@
 Source: bybit-exchange.github.io/docs/v5, "Connect" and "WebSocket stream, public" (read 2026-11-23).
 """
 
-# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
-
 from __future__ import annotations
 
 import re

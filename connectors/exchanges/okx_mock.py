@@ -3,8 +3,6 @@
 Source: okx.com/docs-v5/en, "WebSocket" and "Order book trading, market data" (read 2026-11-23).
 """
 
-# ruff: noqa: ARG002 - hooks have the arguments that some dialect needs
-
 from __future__ import annotations
 
 import re
