@@ -130,9 +130,7 @@ class _Run:
     def _judge(self, view: EngineView, sent: SentCounts | None) -> ExitCode:
         if self._report.is_unread:
             return ExitCode.SIGPIPE
-        streams = [stream for each in view.connections for stream in each.streams]
-        if streams and not any(stream.messages for stream in streams) and self._signal is None:
-            log.error("no data message arrived on any stream (there are %d)", len(streams))
+        if self._is_silent(view) and self._signal is None:
             return ExitCode.FAILED
         is_comparable = sent is not None and summary.is_comparable(view)
         if is_comparable and not all(each.agrees for each in summary.tallies(view, sent)):
@@ -141,6 +139,15 @@ class _Run:
             log.error("every strategy was switched off")
             return ExitCode.FAILED
         return ExitCode.OK if self._signal is None else self._code_of_signal()
+
+    def _is_silent(self, view: EngineView) -> bool:
+        """Name the connections without any data; True: there is no other."""
+        asked = [each for each in view.connections if each.streams]
+        silent = [each for each in asked if not any(stream.messages for stream in each.streams)]
+        for each in silent:
+            count = len(each.streams)
+            log.error("%s: no data message arrived on any stream (%d subscribed)", each.name, count)
+        return bool(asked) and len(silent) == len(asked)
 
 
 @contextlib.contextmanager

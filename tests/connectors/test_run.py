@@ -174,3 +174,20 @@ def read_all(master: int, process: subprocess.Popen[bytes]) -> str:
         out += data
     os.close(master)
     return out.decode("utf-8", "replace")
+
+
+def test_run_without_any_data_fails_and_names_the_connection(tmp_path: Path) -> None:
+    config = tmp_path / "dead.yaml"
+    # Port 1 of this machine: nobody listens there.
+    config.write_text(
+        "connections:\n"
+        "  - {exchange: " + min(path.stem for path in (ROOT / "configs" / "exchanges").glob("*.yaml")) + ","
+        " symbols: [BTC-USDT], channels: [trade], name: dead, url: 'ws://127.0.0.1:1',"
+        " rest_url: 'http://127.0.0.1:1'}\n"
+    )
+    with started(config, "--for", 1) as process:
+        out, _ = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 1, out
+    assert "dead: no data message arrived on any stream (1 subscribed)" in out
+    assert "Traceback" not in out
