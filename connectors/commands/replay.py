@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,7 @@ class _Player:
     def play(self, replay: Replay, *, is_stepped: bool) -> None:
         """To the end, or until told to stop. Raises what Replay.start() raises."""
         self._replay = replay
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda got, _: self._on_signal(signal.Signals(got)))
-        with self._report:
+        with self._signals(), self._report:
             replay.start()
             try:
                 while (record := replay.step()) is not None:
@@ -128,6 +127,19 @@ class _Player:
             answer = "q"
         if answer.strip().lower() == "q":
             self._stop(ExitCode.OK, "as told")
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM stop the replay; the old handlers come back."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
+            signal.signal(number, lambda got, _: self._on_signal(signal.Signals(got)))
+        try:
+            yield
+        finally:
+            for number in numbers:
+                signal.signal(number, before[number])
 
     def _on_signal(self, number: signal.Signals) -> None:
         code = ExitCode.SIGTERM if number is signal.SIGTERM else ExitCode.SIGINT
