@@ -12,7 +12,7 @@ NS_PER_MS = 1_000_000
 
 cdef inline int64_t optional(object text, int scale) except? -1:
     """None and '' both mean that the venue sent no number."""
-    if text is None or text == "":
+    if text is None or type(text) is str and len(<str> text) == 0:
         return ABSENT
     return fixed_of(text, scale)
 
@@ -27,7 +27,7 @@ cdef inline int64_t identifier(object value) except? -1:
 
 
 cdef inline double number(object text) except? -1.0:
-    if text is None or text == "":
+    if text is None or type(text) is str and len(<str> text) == 0:
         return NAN
     try:
         return float(text)

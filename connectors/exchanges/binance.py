@@ -34,16 +34,25 @@ SHUTDOWN = "serverShutdown"
 
 
 class _Trade(msgspec.Struct, gc=False):
-    """trade and aggTrade. `a` is the aggregate's id; in old trades with `t` it is an order id."""
+    """trade: one fill. In old ones `a` and `b` are order ids."""
 
     price: str = field(name="p")
     size: str = field(name="q")
     time: Millis = field(name="T")
     is_buyer_maker: bool = field(name="m")
-    trade_id: Id | None = field(name="t", default=None)
-    aggregate_id: Id | None = field(name="a", default=None)
-    first_trade: Id = field(name="f", default=0)
-    last_trade: Id = field(name="l", default=0)
+    trade_id: Id = field(name="t")
+
+
+class _Aggregate(msgspec.Struct, gc=False):
+    """aggTrade: the fills of one taker order at one price."""
+
+    price: str = field(name="p")
+    size: str = field(name="q")
+    time: Millis = field(name="T")
+    is_buyer_maker: bool = field(name="m")
+    trade_id: Id = field(name="a")
+    first_trade: Id = field(name="f")
+    last_trade: Id = field(name="l")
 
 
 class _Quote(msgspec.Struct, gc=False):
@@ -135,6 +144,10 @@ class _TradeFrame(msgspec.Struct, gc=False):
     data: _Trade
 
 
+class _AggregateFrame(msgspec.Struct, gc=False):
+    data: _Aggregate
+
+
 class _QuoteFrame(msgspec.Struct, gc=False):
     data: _Quote
 
@@ -190,6 +203,7 @@ class _Symbols(msgspec.Struct, gc=False):
 
 
 read_trade = msgspec.json.Decoder(_TradeFrame).decode
+read_aggregate = msgspec.json.Decoder(_AggregateFrame).decode
 read_quote = msgspec.json.Decoder(_QuoteFrame).decode
 read_depth = msgspec.json.Decoder(_DepthFrame).decode
 read_partial = msgspec.json.Decoder(_PartialFrame).decode
@@ -236,16 +250,18 @@ class _Binance(TypedExchange):
         return Inbound(Kind.UNKNOWN, text=excerpt(payload))
 
     def _trade(self, stream: Stream, payload: Payload, sink: Sink) -> None:
+        if stream.name == "aggTrade":
+            self._aggregate(payload, sink)
+            return
         trade = read_trade(payload).data
         side = -1 if trade.is_buyer_maker else 1
-        ns = trade.time * NS_PER_MS
-        if trade.trade_id is not None:
-            sink.trade(trade.price, trade.size, side, trade.trade_id, ns)
-        elif trade.aggregate_id is not None:
-            count = min(max(trade.last_trade - trade.first_trade + 1, 1), 2**31 - 1)
-            sink.trade(trade.price, trade.size, side, trade.aggregate_id, ns, None, count)
-        else:
-            raise DecodeError(f"{stream.topic}: expected a trade id (t or a), got none: {excerpt(payload)}")
+        sink.trade(trade.price, trade.size, side, trade.trade_id, trade.time * NS_PER_MS)
+
+    def _aggregate(self, payload: Payload, sink: Sink) -> None:
+        trade = read_aggregate(payload).data
+        side = -1 if trade.is_buyer_maker else 1
+        count = min(max(trade.last_trade - trade.first_trade + 1, 1), 2**31 - 1)
+        sink.trade(trade.price, trade.size, side, trade.trade_id, trade.time * NS_PER_MS, None, count)
 
     def _quote(self, stream: Stream, payload: Payload, sink: Sink) -> None:
         quote = read_quote(payload).data
