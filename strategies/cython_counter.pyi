@@ -1,12 +1,11 @@
 from typing import Any, ClassVar
 
 import msgspec
+from typing_extensions import disjoint_base
 
 from connectors.strategy import Strategy
 
-class CounterParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    send: str = ""
-
+@disjoint_base
 class CythonCounter(Strategy):
     Params: ClassVar[type[msgspec.Struct]]
     frames: int

@@ -1,22 +1,16 @@
 """The raw frame counter in Cython: called through the vtable, no Python frame is made for it."""
 from libc.stdint cimport uint64_t
 
-import msgspec
-
 from connectors.strategy cimport Strategy
 from picows.picows cimport WSFrame
 
-
-class CounterParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Parameters of CythonCounter."""
-
-    send: str = ""  # sent once, as a text frame, at the first frame of each transport
+from strategies.frame_counter import FrameCounter
 
 
 cdef class CythonCounter(Strategy):
     """Frames and bytes in C integers. The frame is a view: nothing of it is kept."""
 
-    Params = CounterParams
+    Params = FrameCounter.Params    # a struct of a Python module, as any
 
     cdef:
         readonly uint64_t frames
