@@ -53,7 +53,7 @@ class Witness(Strategy):
     def on_book(self, book, change):
         self.invalid += not book.is_live
         self.calls.append(("book", book.instrument.symbol, change.ids, book.best_bid, book.best_ask))
-        self.books[book.instrument.symbol] = (book.bids(), book.asks())
+        self.books[book.instrument.symbol] = (book.bids(50), book.asks(50))
 
     def on_ticker(self, ticker):
         self.calls.append(("ticker", ticker.instrument.symbol, ticker.last_int))
