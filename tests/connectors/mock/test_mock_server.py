@@ -221,6 +221,30 @@ async def test_bad_http_neither_hangs_nor_harms(new_rig, get, raw):
         assert status == 200
 
 
+async def test_client_that_does_not_read_is_closed(client_of):
+    clock = [0.0]
+    mock = generated_mock("binance_spot", pace="flat", uses_limits=False)
+    mock._clock = lambda: clock[0]
+    async with mock:
+        transport, client = await ws_connect(
+            lambda: client_of(mock), mock.venue.exchange.url("stream", mock.url)
+        )
+        transport.send(WSMsgType.TEXT, b'{"method":"SUBSCRIBE","params":["btcusdt@depth@100ms"],"id":1}')
+        await client.wait_for(lambda: client.data)
+        transport.underlying_transport.pause_reading()
+        async with asyncio.timeout(10):
+            while mock.connections[0].paused_s is None:
+                await asyncio.sleep(0.01)
+        clock[0] = 11.0
+        async with asyncio.timeout(10):
+            while not mock.connections[0].is_closing:
+                await asyncio.sleep(0.01)
+        transport.underlying_transport.resume_reading()
+        await client.wait_for(lambda: client.is_gone)
+
+    assert client.close == (1008, "Too many requests")
+
+
 # Life
 
 
