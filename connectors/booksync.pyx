@@ -87,7 +87,7 @@ cdef class BookSync:
         """A message of the stream. APPLIED: the book is true as of it."""
         if self._phase == Phase.FOLLOWING:
             self.action = self._follow(change)
-        elif change.is_snapshot and self._rule.name != "range" and not self._has_rest:
+        elif change.is_snapshot and not self._has_rest:
             self.action = self._replace(change)
         else:
             self.action = self._wait(change)
