@@ -179,6 +179,22 @@ def read_all(master: int, process: subprocess.Popen[bytes]) -> str:
     return out.decode("utf-8", "replace")
 
 
+@pytest.mark.parametrize(
+    "shipped",
+    [path for path in sorted((ROOT / "configs").glob("*.yaml")) if path.stem != "demo"],
+    ids=lambda path: path.stem,
+)
+def test_shipped_config_runs_against_its_own_mock(shipped: Path, tmp_path: Path) -> None:
+    config = tmp_path / shipped.name
+    config.write_text("mock: {seed: 5}\nfor_s: 1.5\n" + shipped.read_text())
+    with started(config) as process:
+        out, _ = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 0, out
+    assert AGREES.search(out), out
+    assert " 0 received" not in out
+
+
 def test_run_without_any_data_fails_and_names_the_connection(tmp_path: Path) -> None:
     config = tmp_path / "dead.yaml"
     # Port 1 of this machine: nobody listens there.
