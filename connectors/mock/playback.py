@@ -40,6 +40,7 @@ class PlaybackSource:
 
     symbols: unified ones for a synthetic instrument list, where the capture has none.
     other: incoming frames that are no data of a known topic (acks, pongs, greetings); they are not played.
+    repeated: messages that two recorded sockets had both received (make before break); they are played once.
     resyncs: snapshots made from the frames so far, for those who subscribed or asked late.
     Raises CaptureError: not one data frame of this venue is in it.
     """
@@ -48,6 +49,7 @@ class PlaybackSource:
         self.skipped: Counter[str] = Counter()
         self.captured: Counter[str] = Counter()
         self.other = 0
+        self.repeated = 0
         self.resyncs = 0
         self._venue = venue
         self._symbols = symbols
@@ -68,23 +70,32 @@ class PlaybackSource:
     # Loading
 
     def _load(self, records: Iterable[Record]) -> None:
+        """Only what belongs to this venue: a recording may hold several."""
         parts: dict[int, list[Record]] = {}
+        sockets = _Sockets(self._venue.facts.name)
         for record in records:
             if record.kind == RecordKind.REST:
-                self._rests.append(_rest(record, len(self._entries)))
-            elif record.kind == RecordKind.FRAME_IN and record.opcode <= 2:
+                rest, exchange = _rest(record, len(self._entries))
+                if exchange in ("", self._venue.facts.name):
+                    self._rests.append(rest)
+            elif record.kind in (RecordKind.CONNECT, RecordKind.DISCONNECT):
+                sockets.note(record)
+            elif record.kind == RecordKind.FRAME_IN and record.opcode <= 2 and sockets.has(record.conn_id):
                 held = parts.pop(record.conn_id, [])
                 if record.flags & FLAG_FRAGMENT:
                     parts[record.conn_id] = [*held, record]
                 else:
-                    self._add(record, held)
+                    self._add(record, held, sockets)
 
-    def _add(self, record: Record, parts: list[Record]) -> None:
+    def _add(self, record: Record, parts: list[Record], sockets: _Sockets) -> None:
         first = parts[0] if parts else record
         payload = b"".join(part.payload for part in (*parts, record)) if parts else record.payload
         topic = self._venue.topic_of_frame(payload)
         if topic is None:
             self.other += 1
+            return
+        if sockets.is_repeated(record.conn_id, topic, payload):
+            self.repeated += 1
             return
         self.captured[topic] += 1
         self._by_topic.setdefault(topic, []).append(len(self._entries))
@@ -231,13 +242,51 @@ class PlaybackSource:
         return [Market(msgspec.structs.replace(spec, price_digits=8, size_digits=8), 0) for spec in found]
 
 
-def _rest(record: Record, position: int) -> _Rest:
-    head, _, body = record.payload.partition(b"\n")
+class _Sockets:
+    """The recorded sockets of one venue, by connection number."""
+
+    def __init__(self, exchange: str) -> None:
+        self._exchange = exchange
+        self._others: set[int] = set()  # of other venues
+        self._open: set[int] = set()
+        self._first: dict[tuple[str, int], int] = {}  # who received a message first, while two are open
+
+    def note(self, record: Record) -> None:
+        """A CONNECT or DISCONNECT."""
+        is_connect = record.kind == RecordKind.CONNECT
+        if is_connect and _json(record.payload).get("exchange", "") not in ("", self._exchange):
+            self._others.add(record.conn_id)
+        elif is_connect:
+            self._others.discard(record.conn_id)
+            self._open.add(record.conn_id)
+        else:
+            self._open.discard(record.conn_id)
+        if len(self._open) < 2:
+            self._first.clear()
+
+    def has(self, conn_id: int) -> bool:
+        return conn_id not in self._others
+
+    def is_repeated(self, conn_id: int, topic: str, payload: bytes) -> bool:
+        """Another open socket has received this very message."""
+        if len(self._open) < 2:
+            return False
+        return self._first.setdefault((topic, hash(payload)), conn_id) != conn_id
+
+
+def _json(payload: bytes) -> dict[str, object]:
     try:
-        info = msgspec.json.decode(head, type=dict[str, object])
+        return msgspec.json.decode(payload, type=dict[str, object])
     except msgspec.DecodeError as error:
-        raise CaptureError(f"a REST record without its JSON head: {error}") from error
+        raise CaptureError(f"a record's JSON cannot be read: {error}: {payload[:80]!r}") from error
+
+
+def _rest(record: Record, position: int) -> tuple[_Rest, str]:
+    """The answer, and the exchange that gave it."""
+    head, _, body = record.payload.partition(b"\n")
+    info = _json(head)
     parts = urlsplit(str(info.get("url", "")))
     path_qs = f"{parts.path}?{parts.query}" if parts.query else parts.path
     status = info.get("status", 200)
-    return _Rest(position, path_qs, status if isinstance(status, int) else 200, body)
+    rest = _Rest(position, path_qs, status if isinstance(status, int) else 200, body)
+    return rest, str(info.get("exchange", ""))

@@ -13,11 +13,12 @@ import pytest
 
 from connectors.capture import Record, RecordKind
 from connectors.exchange import Exchange
-from connectors.foreign import open_any
+from connectors.foreign import connect_record, open_any, rest_record
 from connectors.mock import MockExchange, captured_mock
 from connectors.mock.build import mock_venue
 from connectors.mock.playback import PlaybackSource
 from connectors.mock.source import FOREVER_NS
+from connectors.recorder import Recorder
 from connectors.registry import load_exchange
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
@@ -250,3 +251,65 @@ def test_frames_of_topics_nobody_has_are_counted_as_skipped():
     assert source.skipped == {"b@trade": 3}
     assert source.next_ns() == 3000
     assert not source.is_finished
+
+
+def toy(conn_id: int, ns: int, number: int) -> Record:
+    payload = b'{"stream":"a@trade","data":{"n":%d}}' % number
+    return Record(ns, conn_id, RecordKind.FRAME_IN, 1, payload=payload)
+
+
+def test_recording_of_several_venues_is_played_for_one():
+    records = [
+        connect_record(0, 1, "binance_usdm", ""),
+        connect_record(0, 2, "binance_spot", ""),
+        toy(1, 1, 100),
+        toy(2, 2, 200),
+        rest_record(3, "binance_usdm", "https://x/api/v3/depth?symbol=A", b'{"lastUpdateId":1}'),
+    ]
+    source = PlaybackSource(mock_venue(load_exchange("binance_spot")), records)
+    source.subscribe("a@trade", 0)
+
+    assert [message.payload for message in source.take(FOREVER_NS, 9)] == [toy(2, 2, 200).payload]
+    assert source.http("/api/v3/depth?symbol=A", 0) is None
+
+
+def test_message_that_two_recorded_sockets_had_is_played_once():
+    records = [
+        connect_record(0, 1, "binance_spot", ""),
+        toy(1, 1, 1),
+        connect_record(2, 2, "binance_spot", ""),
+        toy(1, 3, 2),
+        toy(2, 4, 2),
+        toy(2, 5, 3),
+        toy(1, 6, 3),
+        Record(7, 1, RecordKind.DISCONNECT, payload=b"{}"),
+        toy(2, 8, 4),
+        toy(2, 9, 4),
+    ]
+    source = PlaybackSource(mock_venue(load_exchange("binance_spot")), records)
+    source.subscribe("a@trade", 0)
+
+    numbers = [msgspec.json.decode(message.payload)["data"]["n"] for message in source.take(FOREVER_NS, 99)]
+    assert numbers == [1, 2, 3, 4, 4]
+    assert source.repeated == 2
+
+
+async def test_our_own_recording_can_be_served(tmp_path):
+    recorder = Recorder(tmp_path)
+    recorder.start()
+    recorder.on_connect(1, 1, "okx", "public", "wss://x")
+    payload = b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[]}'
+    recorder.on_frame_in(2, 1, 1, False, memoryview(payload[:10]))
+    recorder.on_frame_in(2, 1, 0, True, memoryview(payload[10:]))
+    recorder.close()
+
+    mock = captured_mock("okx", recorder.paths, pace="flat")
+    async with mock:
+        url = mock.venue.exchange.url("public", mock.url)
+        transport, client = await ws_connect(lambda: Client(mock, 1), url)
+        transport.send(WSMsgType.TEXT, requests(mock.venue.exchange, sorted(mock.source.topics))[0])
+        async with asyncio.timeout(10):
+            await client.all_there.wait()
+        transport.disconnect()
+
+    assert list(client.data.values()) == [[payload]]

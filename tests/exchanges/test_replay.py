@@ -19,7 +19,7 @@ from connectors.inverse import StreamFinder, unified_symbol
 from connectors.mock import generated_mock
 from connectors.registry import load_exchange
 from connectors.replay import Replay
-from connectors.settings import ConnectionSettings, RecordSettings, Settings
+from connectors.settings import ConnectionSettings, RecordSettings, RttSettings, Settings
 from connectors.status import StatusKind
 
 NOTHING = Settings(connections=())
@@ -71,13 +71,20 @@ async def recorded(tmp_path, name, symbol, channels, *, faults=(), until=400, rt
     witness = Witness()
     async with mock:
         connection = ConnectionSettings(
-            exchange=name, symbols=(symbol,), channels=channels, url=mock.url, rest_url=mock.rest_url
+            exchange=name,
+            symbols=(symbol,),
+            channels=channels,
+            url=mock.url,
+            rest_url=mock.rest_url,
+            rtt=rtt or RttSettings(),
         )
         settings = Settings(connections=(connection,), record=RecordSettings(dir=str(tmp_path / "rec")))
         engine = Engine(settings, base_dir=tmp_path, strategies=[witness])
         run = asyncio.create_task(engine.run())
         async with asyncio.timeout(30):
-            while len(witness.calls) < until:
+            while len(witness.calls) < until or (
+                rtt is not None and StatusKind.ROTATED not in witness.statuses
+            ):
                 await asyncio.sleep(0.01)
         engine.stop()
         await run
@@ -148,6 +155,28 @@ async def test_lost_connection_in_a_recording_is_played_as_it_was(tmp_path):
     assert again.typed() == live.typed()
     assert StatusKind.LOST in again.statuses
     assert again.invalid == 0
+
+
+async def test_recorded_make_before_break_loses_and_doubles_nothing(tmp_path):
+    rtt = RttSettings(rounds=2, every_s=0.1, max_ms=80.0, action="reconnect")
+    live, path, settings = await recorded(
+        tmp_path,
+        "okx",
+        "BTC-USDT",
+        ("trade", "book"),
+        faults=("delay_pong:rtt_ms=150,conn=1,after_s=0.5",),
+        until=900,
+        rtt=rtt,
+    )
+    again = Witness()
+    Replay(path, settings, [again]).run()
+
+    ids = [call[2] for call in again.calls if call[0] == "trade"]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    assert ids == [call[2] for call in live.calls if call[0] == "trade"]
+    assert again.invalid == 0
+    assert again.books == live.books
+    assert StatusKind.ROTATED in again.statuses
 
 
 # Foreign captures
