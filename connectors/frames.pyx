@@ -5,7 +5,6 @@ Strategies get the very type they get from a socket, with the same life: valid d
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 from picows.buffer cimport ws_block_data, ws_block_drop, ws_block_new
-from picows.frame cimport WSMsgType
 
 
 cdef class StoredFrame:
@@ -21,7 +20,7 @@ cdef class StoredFrame:
         if self._block == NULL:
             raise MemoryError
         memcpy(ws_block_data(self._block), PyBytes_AS_STRING(payload), <size_t> size)
-        frame.msg_type = <WSMsgType> opcode
+        frame.set_type(opcode)
         frame.fin = fin
         frame.last_in_buffer = True
         frame.payload_size = size

@@ -114,7 +114,9 @@ class RttWatch:
             self.ewma_ns = self.baseline_ns = float(rtt_ns)
         self.ewma_ns += (rtt_ns - self.ewma_ns) / 8
         is_high = self.is_high
-        if not is_high:
+        if not is_high and rtt_ns <= max(
+            self.baseline_ns * self._factor, self.baseline_ns + self.MIN_EXCESS_NS
+        ):
             # A long trip does not raise the baseline it is compared with.
             self.baseline_ns += (rtt_ns - self.baseline_ns) / min(self._samples, 64)
         return is_high

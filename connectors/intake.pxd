@@ -60,7 +60,7 @@ cdef class Intake(Sink):
     cdef int _message(self, object frame, object payload, const char* data, Py_ssize_t size) except -1
     cdef Entry _find(self, const char* data, Py_ssize_t size)
     cdef bint _starts_data(self, const char* data, Py_ssize_t size) noexcept
-    cdef int _classify(self, object frame, object payload, Py_ssize_t size) except -1
+    cdef int _classify(self, object frame, object payload, Py_ssize_t size, bint is_data) except -1
 
     # pipeline.pyx
     cdef int _data(self, Entry entry, object frame, object payload, Py_ssize_t size) except -1

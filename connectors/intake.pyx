@@ -138,7 +138,7 @@ cdef class Intake(Sink):
                 self.counters.control += 1
                 self.owner.on_inbound(_PONG, b"")
                 return 0
-        return self._classify(frame, payload, size)
+        return self._classify(frame, payload, size, self._starts_data(data, size))
 
     cdef Entry _find(self, const char* data, Py_ssize_t size):
         cdef int i
@@ -180,7 +180,7 @@ cdef class Intake(Sink):
                 return True
         return False
 
-    cdef int _classify(self, object frame, object payload, Py_ssize_t size) except -1:
+    cdef int _classify(self, object frame, object payload, Py_ssize_t size, bint is_data) except -1:
         try:
             inbound = self.exchange.classify(memoryview(payload))
         except Exception as error:
@@ -196,6 +196,9 @@ cdef class Intake(Sink):
             self.owner.on_inbound(inbound, bytes(payload))
             return 0
         self.counters.unknown += 1
+        if is_data and size:
+            # Data of a stream that nobody asked us for: a strategy may have subscribed it by itself.
+            self._raw(frame)
         self._tell_unknown(inbound, bytes(memoryview(payload)[:200]))
         return 0
 

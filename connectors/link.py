@@ -95,10 +95,6 @@ class Link:
             self._close(session, False, why)
         self._arm()
 
-    def redial(self, why: str) -> None:
-        """The socket is of no use any more."""
-        self._step(Event.DEAD, why)
-
     async def closed(self) -> None:
         """After stop: until the socket is gone."""
         waiting = [self._dialling] if self._dialling is not None else []

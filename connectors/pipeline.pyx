@@ -137,7 +137,8 @@ cdef class Pipeline(Intake):
             if len(entry.held) < MAX_HELD:
                 entry.held.append((self._keep(frame), bytes(payload)))
                 return 0
-            self.take_over(entry.stream, self.recv_ns)
+            self.owner.fail(f"{entry.stream.topic}: more than {MAX_HELD} messages wait for the take-over")
+            return 0
         if entry.gate.frames is not None:
             entry.gate.note_frame(bytes(payload))
         self._count(entry, size)

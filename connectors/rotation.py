@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from connectors.booksync import Action
 from connectors.link import Link
+from connectors.pipeline import Pipeline
 from connectors.status import StatusKind
 from connectors.switch import NS_PER_S, Switch
 
@@ -64,26 +65,33 @@ class Rotations:
         new, switch = rotation.new, rotation.switch
         if new.session is not None and new.dialogue.is_open:
             pipeline = new.session.pipeline
-            subscriptions = new.dialogue.subscriptions
-            for stream in switch.ready(list(pipeline.entries.values()), subscriptions, now_ns):
-                if rotation.old.session is not None:
-                    rotation.old.session.pipeline.mute(stream)
-                pipeline.take_over(stream, connection.clock.time_ns())
-            if switch.is_done(subscriptions):
-                self._finish(rotation)
+            if switch.is_ready(list(pipeline.entries.values()), new.dialogue.subscriptions, now_ns):
+                self._take_over(rotation, pipeline)
                 return
-        if self._running.get(rotation.old) is not rotation:
-            return
-        if switch.is_overdue(now_ns) and not switch.taken:
+        if switch.is_overdue(now_ns):
             self.abandon(rotation.old, "the new connection did not come to life in time")
             return
         rotation.timer = connection.loop.call_later(POLL_S, self._poll, rotation)
+
+    def _take_over(self, rotation: _Rotation, pipeline: Pipeline) -> None:
+        """In one go: nothing can come between, for nothing is awaited."""
+        old = rotation.old.session
+        for stream in rotation.new.streams:
+            if old is not None:
+                old.pipeline.mute(stream)
+        # The new link is the connection before it delivers: what a book asks for has to find it.
+        self._finish(rotation)
+        for stream in rotation.new.streams:
+            pipeline.take_over(stream, self._connection.clock.time_ns())
+        self._end_overlap(rotation)
 
     def _finish(self, rotation: _Rotation) -> None:
         """Every stream has been taken over: the old socket goes."""
         connection = self._connection
         old, new = rotation.old, rotation.new
-        self._end(rotation)
+        del self._running[old]
+        if rotation.timer is not None:
+            rotation.timer.cancel()
         new.is_successor = False
         connection.links[connection.links.index(old)] = new
         self._last_ns = {link: ns for link, ns in self._last_ns.items() if link is not old}
@@ -94,12 +102,17 @@ class Rotations:
         values = {"rtt_before_ms": before_ms, "rtt_after_ms": after_ms}
         connection.tell(StatusKind.ROTATED, None, rotation.switch.reason, values, link=new)
 
-    def _end(self, rotation: _Rotation) -> None:
+    def _end_overlap(self, rotation: _Rotation) -> None:
+        for stream in rotation.old.streams:
+            self._connection.gate(stream).end_overlap()
+
+    def _drop(self, rotation: _Rotation, why: str) -> None:
+        """The successor goes, the old link stays."""
         del self._running[rotation.old]
         if rotation.timer is not None:
             rotation.timer.cancel()
-        for stream in rotation.old.streams:
-            self._connection.gate(stream).end_overlap()
+        self._end_overlap(rotation)
+        rotation.new.retire(why)
 
     def on_lost(self, old: Link) -> bool:
         """The old socket died while its successor was coming. True: the successor is the connection from
@@ -111,11 +124,10 @@ class Rotations:
         if new.session is None or not new.dialogue.is_open:
             self.abandon(old, "the old connection was lost and is dialled again itself")
             return False
-        left = [stream for stream in new.streams if stream.topic not in rotation.switch.taken]
-        # Nothing keeps these books true any more; they begin with what the new socket holds.
-        self._connection.restart_books(left)
+        # Nothing keeps the books true any more; they begin with what the new socket holds.
+        self._connection.restart_books(new.streams)
         self._finish(rotation)
-        for stream in left:
+        for stream in new.streams:
             new.session.pipeline.take_over(stream, self._connection.clock.time_ns())
             entry = new.session.pipeline.entry(stream)
             if entry is not None and entry.sync is not None and entry.messages and entry.sync.action in (
@@ -123,18 +135,13 @@ class Rotations:
                 Action.BUFFERED,
             ):  # fmt: skip
                 self._connection.fetch_snapshot(stream)
+        self._end_overlap(rotation)
         return True
 
     def on_successor_lost(self, new: Link, reason: str) -> None:
         for old, rotation in list(self._running.items()):
             if rotation.new is new:
-                if rotation.switch.taken:
-                    # Some streams were muted on the old socket already: they need it, whole.
-                    self._end(rotation)
-                    new.retire(reason)
-                    old.redial(f"its successor was lost while it took over: {reason}")
-                else:
-                    self.abandon(old, f"the new connection was lost: {reason}")
+                self.abandon(old, f"the new connection was lost: {reason}")
                 return
 
     def abandon(self, old: Link, why: str) -> None:
@@ -142,15 +149,10 @@ class Rotations:
         rotation = self._running.get(old)
         if rotation is None:
             return
-        self._end(rotation)
-        rotation.new.retire(why)
+        self._drop(rotation, why)
         log.warning("%s: not switched to a new connection: %s", self._connection.name, why)
-        if rotation.switch.taken:
-            old.redial(why)
-        else:
-            self._connection.loop.call_later(RETRY_S, old.rotate, rotation.switch.reason)
+        self._connection.loop.call_later(RETRY_S, old.rotate, rotation.switch.reason)
 
     def stop(self, reason: str) -> None:
         for rotation in list(self._running.values()):
-            self._end(rotation)
-            rotation.new.retire(reason)
+            self._drop(rotation, reason)

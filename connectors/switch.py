@@ -41,12 +41,12 @@ class FirstId(Sink):
 
 
 class Switch:
-    """One make-before-break. `ready` is asked every few milliseconds until `is_done`."""
+    """One make-before-break. `is_ready` is asked every few milliseconds."""
 
     def __init__(self, exchange: Exchange, reason: str, started_ns: int) -> None:
         self.reason = reason
         self.started_ns = started_ns
-        self.taken: set[str] = set()  # topics
+        self._ready: set[str] = set()  # topics
         self._exchange = exchange
         self._since_ns: dict[str, int] = {}  # when a stream could have been taken over but for the old socket
         self._first_ids: dict[str, int | str | None] = {}
@@ -54,20 +54,19 @@ class Switch:
     def is_overdue(self, now_ns: int) -> bool:
         return now_ns - self.started_ns > LIMIT_S * NS_PER_S
 
-    def is_done(self, subscriptions: Subscriptions) -> bool:
-        return all(stream.topic in self.taken for stream in subscriptions.streams)
+    def is_ready(self, entries: Sequence[Entry], subscriptions: Subscriptions, now_ns: int) -> bool:
+        """Whether all streams may be taken over now. entries: of the new socket.
 
-    def ready(self, entries: Sequence[Entry], subscriptions: Subscriptions, now_ns: int) -> list[Stream]:
-        """Streams that may be taken over now. entries: of the new socket."""
-        out = []
+        All at once: a new socket that fails half-way would leave streams that nobody delivers.
+        """
         for entry in entries:
             topic = entry.stream.topic
-            if topic not in self.taken and self._is_ready(
+            # Ready once is ready for good: the old socket does not go back.
+            if topic not in self._ready and self._is_ready(
                 entry, subscriptions.state_of(entry.stream), now_ns
             ):
-                self.taken.add(topic)
-                out.append(entry.stream)
-        return out
+                self._ready.add(topic)
+        return all(stream.topic in self._ready for stream in subscriptions.streams)
 
     def _is_ready(self, entry: Entry, state: SubState | None, now_ns: int) -> bool:
         if state is SubState.REFUSED or state is None:
