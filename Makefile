@@ -49,13 +49,13 @@ run: build  ## start an echo server and a client on loopback, print round trips
 # Every tool has its say before the target fails.
 check: build  ## format, lint, types, stubs
 	@failed=; \
-	tool() { echo "== check: $$1"; shift; "$$@" || failed="$$failed $$(basename $$1)"; }; \
-	tool "ruff format" $(BIN)/ruff format --check .; \
+	tool() { echo "== check: $$1"; name=$$1; shift; "$$@" || failed="$$failed, $${name%% *}"; }; \
+	tool "ruff-format" $(BIN)/ruff format --check .; \
 	tool "ruff" $(BIN)/ruff check .; \
 	PATH="$(abspath $(BIN)):$$PATH"; tool "cython-lint $(PACKAGES)" $(BIN)/cython-lint $(PACKAGES); \
 	tool "mypy --strict setup.py $(PACKAGES)" $(BIN)/mypy --strict setup.py $(PACKAGES); \
 	tool "stubtest $(STUBBED)" $(BIN)/stubtest --mypy-config-file pyproject.toml $(STUBBED); \
-	test -z "$$failed" || { echo "check: failed:$$failed (details above)" >&2; exit 1; }; \
+	test -z "$$failed" || { echo "check: failed: $${failed#, } (details above)" >&2; exit 1; }; \
 	echo "== check: clean"
 
 format: $(INSTALLED)  ## write the formatting and the lint fixes that ruff can make

@@ -288,8 +288,8 @@ cdef class WSTransport:
     cdef int answer_ping(self, const char* payload, Py_ssize_t size) except -1:
         """The automatic PONG. Above the high-water mark only the latest is kept: RFC 6455 5.5.3.
 
-        Below it a PONG is queued like any frame: a queue that a busy sender never lets run empty must not keep the
-        peer waiting until it takes us for dead.
+        Below it a PONG is queued like any frame: a queue that a busy sender never lets run empty must not
+        keep the peer waiting until it takes us for dead.
         """
         if self.is_mute:
             return 0
