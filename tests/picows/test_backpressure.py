@@ -1,4 +1,4 @@
-"""The write side under pressure: water marks, partial writes, large frames, PINGs whose PONGs are not read."""
+"""The write side under pressure: water marks, partial writes, large frames, PINGs without readers."""
 
 import asyncio
 import os

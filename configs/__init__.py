@@ -1,0 +1,1 @@
+"""Facts of venues (exchanges/*.yaml) and example configurations; installed as connectors.configs."""

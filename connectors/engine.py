@@ -1,0 +1,319 @@
+"""A run: settings become connections, books and strategies; they live until stop()."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from connectors.backoff import Window
+from connectors.book import Book
+from connectors.clock import Clock, SystemClock
+from connectors.connection import Connection, ConnIds
+from connectors.dial import tls_context
+from connectors.dispatch import Slot
+from connectors.errors import ConfigError, ConnectorError, StrategyError
+from connectors.exchange import Exchange
+from connectors.hub import Hub
+from connectors.instrument import Instrument, Stream
+from connectors.loader import load_strategies
+from connectors.picture import connection_view, strategy_view
+from connectors.recorder import Recorder
+from connectors.registry import load_exchange
+from connectors.rest import LiveRest, moved
+from connectors.settings import ConnectionSettings, Settings
+from connectors.strategy import Strategy
+from connectors.streams import connection_names, make_streams, parse_channel
+from connectors.tap import Tap
+from connectors.view import EngineView
+
+log = logging.getLogger(__name__)
+MAX_PAGES = 100  # of one instrument list
+
+
+class Engine:
+    """base_dir: the config's directory, paths are relative to it. strategies: instead of the config's.
+
+    A tap that is given is fed and left open; else `settings.record` makes a recorder.
+    Raises ConfigError from the constructor (unknown exchange, strategies) and from run (symbols, on_start).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        base_dir: Path,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        tap: Tap | None = None,
+        strategies: Sequence[Strategy] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.connections: dict[str, Connection] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self.hub = Hub(self.clock)
+        self._base_dir = base_dir
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
+        self._tap = tap
+        self._recorder: Recorder | None = None
+        self._started_ns = self.clock.time_ns()
+        self._stop_reason: str | None = None
+        self._stopping: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rests: dict[str, LiveRest] = {}
+        self._dials: dict[str, Window] = {}
+        dirs = [base_dir / each for each in settings.exchange_dirs]
+        self._exchanges = {each.exchange: load_exchange(each.exchange, dirs) for each in settings.connections}
+        self._add_slots(load_strategies(settings, base_dir) if strategies is None else strategies)
+
+    def _add_slots(self, strategies: Sequence[Strategy]) -> None:
+        known = self.settings.strategies
+        for number, strategy in enumerate(strategies):
+            each = known[number] if number < len(known) and len(known) == len(strategies) else None
+            self.hub.add(
+                Slot(
+                    strategy,
+                    self.hub,
+                    connections=each.connections if each else (),
+                    max_errors=each.max_errors if each else 10,
+                )
+            )
+
+    # Life
+
+    async def run(self, *, for_s: float | None = None) -> EngineView:
+        """Until stop(), or for so many seconds. Returns the last picture.
+
+        Raises ConfigError before any WebSocket opens; StrategyError: a strategy's on_start raised.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        if self._stop_reason is not None:
+            self._stopping.set()
+        timer = self._loop.call_later(for_s, self.stop, f"{for_s:g} s are over") if for_s else None
+        try:
+            self._open_tap()
+            await self._build()
+            started = self._start_strategies()
+            try:
+                self._started_ns = self.clock.time_ns()
+                for connection in self.connections.values():
+                    connection.start()
+                await self._stopping.wait()
+            finally:
+                reason = self._stop_reason or "stopped"
+                await asyncio.gather(*(each.stop(reason) for each in self.connections.values()))
+                self._stop_strategies(started)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            await asyncio.gather(*(rest.close() for rest in self._rests.values()))
+            if self._recorder is not None:
+                self._recorder.close()
+        return self.view()
+
+    def stop(self, reason: str = "") -> None:
+        """End the run; from any thread, from a signal handler, before run() too."""
+        if self._stop_reason is None:
+            self._stop_reason = reason or "stopped"
+        if self._loop is not None and self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the run ended or is ending; "" while it goes on."""
+        return self._stop_reason or ""
+
+    @property
+    def recorded(self) -> tuple[Path, ...]:
+        """Files that its recorder has written."""
+        return tuple(self._recorder.paths) if self._recorder is not None else ()
+
+    def _open_tap(self) -> None:
+        record = self.settings.record
+        if self._tap is None and record is not None:
+            header = {"exchanges": sorted(self._exchanges)}
+            self._recorder = Recorder(self._base_dir / record.dir, record.max_bytes, self.clock, header)
+            self._recorder.start()
+            self._tap = self._recorder
+
+    # Connections
+
+    async def _build(self) -> None:
+        conn_ids = ConnIds()
+        lists: dict[tuple[str, str | None], Mapping[str, Instrument]] = {}
+        names = connection_names(self.settings.connections)
+        for name, each in zip(names, self.settings.connections, strict=True):
+            exchange = self._exchanges[each.exchange]
+            rest = self._rest(exchange, each)
+            where = (each.exchange, each.rest_url)
+            if each.instruments == "rest" and where not in lists:
+                lists[where] = await self._read_instruments(exchange, each, rest)
+            streams = make_streams(name, each, exchange, lists.get(where, {}), self.instruments)
+            self.connections[name] = Connection(
+                name,
+                each,
+                exchange,
+                streams,
+                hub=self.hub,
+                clock=self.clock,
+                rng=self._rng,
+                dials=self._dials_of(exchange, each),
+                rest=rest,
+                conn_ids=conn_ids,
+                instruments=self.instruments,
+                tap=self._tap,
+            )
+
+    def _rest(self, exchange: Exchange, settings: ConnectionSettings) -> LiveRest | None:
+        """One client per host, for the weight is counted per host."""
+        rest = exchange.facts.rest
+        if rest is None:
+            return None
+        host = settings.rest_url or rest.url
+        if host not in self._rests:
+            tls = tls_context(settings.tls) if host.startswith("https") else None
+            self._rests[host] = LiveRest(exchange, self.clock, tap=self._tap, proxy=settings.proxy, tls=tls)
+        return self._rests[host]
+
+    def _dials_of(self, exchange: Exchange, settings: ConnectionSettings) -> Window:
+        """The budget of dials, per host: two connections to one host share it."""
+        url = settings.url or next(iter(exchange.facts.routes.values())).url
+        host = urlsplit(url).netloc
+        return self._dials.setdefault(host, Window(exchange.facts.limits.connects))
+
+    async def _read_instruments(
+        self, exchange: Exchange, settings: ConnectionSettings, rest: LiveRest | None
+    ) -> Mapping[str, Instrument]:
+        """By native symbol. A list that can not be read is told; the facts' default scales are used then."""
+        found: dict[str, Instrument] = {}
+        if rest is None:
+            return found
+        try:
+            for first in exchange.instrument_requests():
+                request, pages = first, 0
+                while pages < MAX_PAGES:
+                    body = await rest.get(moved(request, exchange, settings.rest_url))
+                    found.update((each.native, each) for each in exchange.parse_instruments(body))
+                    following = exchange.next_instruments(request, body)
+                    if following is None:
+                        break
+                    request, pages = following, pages + 1
+        except ConnectorError as error:
+            log.warning(
+                "%s: the instrument list cannot be read (%s); scales of sizes and prices are %d and %d",
+                exchange.facts.name,
+                error,
+                exchange.facts.size_scale,
+                exchange.facts.price_scale,
+            )
+        return found
+
+    # Strategies
+
+    def _start_strategies(self) -> list[Slot]:
+        started: list[Slot] = []
+        for slot in self.hub.slots:
+            try:
+                slot.strategy.on_start(_Context(self, slot.name))
+            except Exception as error:
+                self._stop_strategies([*started, slot])
+                if isinstance(error, ConfigError):
+                    raise
+                raise StrategyError(f"strategy {slot.name}: on_start raised {error!r}") from error
+            started.append(slot)
+        return started
+
+    def _stop_strategies(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            try:
+                slot.strategy.on_stop()
+            except Exception:
+                log.exception("strategy %s: on_stop raised", slot.name)
+
+    # What strategies ask for (by way of their context)
+
+    def book(self, instrument: Instrument | str) -> Book:
+        """Raises KeyError, ConfigError."""
+        known = self.instruments[instrument] if isinstance(instrument, str) else instrument
+        for connection in self.connections.values():
+            sync = connection.sync_of(known)
+            if sync is not None:
+                return sync.book
+        raise ConfigError(f"{known.key}: no connection subscribes its book; add `book` to its channels")
+
+    def _connection(self, name: str | None, symbol: str, channel: str) -> Connection:
+        if name is None and len(self.connections) == 1:
+            return next(iter(self.connections.values()))
+        if name in self.connections:
+            return self.connections[name]
+        known = ", ".join(self.connections)
+        raise ConfigError(f"{symbol} {channel}: connection: expected one of {known}, got {name!r}")
+
+    def subscribe(self, symbol: str, channel: str, connection: str | None) -> Instrument:
+        """Raises ConfigError."""
+        home = self._connection(connection, symbol, channel)
+        key = f"{home.exchange.facts.name}:{symbol}"
+        instrument = self.instruments.get(key) or home.exchange.instrument(symbol)
+        for wanted in parse_channel(channel):
+            home.add(home.exchange.stream(wanted, instrument, home.name))
+        return self.instruments.setdefault(key, instrument)
+
+    def unsubscribe(self, symbol: str, channel: str, connection: str | None) -> None:
+        """Raises KeyError, ConfigError."""
+        home = self._connection(connection, symbol, channel)
+        home.remove(self._stream(home, symbol, channel))
+
+    def _stream(self, home: Connection, symbol: str, channel: str) -> Stream:
+        instrument = self.instruments[f"{home.exchange.facts.name}:{symbol}"]
+        (wanted,) = parse_channel(channel)
+        topic = home.exchange.stream(wanted, instrument, home.name).topic
+        return home.streams[topic, wanted.kind]
+
+    # Pictures
+
+    def view(self) -> EngineView:
+        """All of it at this moment: plain values, nothing is shared with the run."""
+        return EngineView(
+            ns=self.clock.time_ns(),
+            started_ns=self._started_ns,
+            connections=tuple(connection_view(each) for each in self.connections.values()),
+            strategies=tuple(strategy_view(slot) for slot in self.hub.slots),
+            recorder_drops=self._recorder.dropped if self._recorder is not None else 0,
+        )
+
+
+class _Context:
+    """connectors.context.Context of one strategy."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self.log = logging.getLogger(f"strategies.{name}")
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        return self._engine.instruments
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        return tuple(self._engine.connections)
+
+    @property
+    def clock(self) -> Clock:
+        return self._engine.clock
+
+    def book(self, instrument: Instrument | str) -> Book:
+        return self._engine.book(instrument)
+
+    def subscribe(self, symbol: str, channel: str, connection: str | None = None) -> Instrument:
+        return self._engine.subscribe(symbol, channel, connection)
+
+    def unsubscribe(self, symbol: str, channel: str, connection: str | None = None) -> None:
+        self._engine.unsubscribe(symbol, channel, connection)
+
+    def stop(self, reason: str = "") -> None:
+        self._engine.stop(reason)

@@ -1,0 +1,17 @@
+"""What has been delivered already: shared by the two sockets of a make-before-break, and by reconnects."""
+from libc.stdint cimport int64_t
+
+cdef class Gate:
+    cdef:
+        readonly int64_t last_id        # the highest id that passed; INT64_MIN: none
+        int64_t _floor                  # after a new socket: ids up to this one have been delivered
+        int64_t[64] _recent
+        int _at
+        readonly set seen               # ids, while two sockets deliver; else None
+        readonly set frames             # hashes of whole messages, while two sockets deliver; else None
+
+    cdef bint passes(self, int64_t number) except -1            # ids that ascend
+    cdef bint passes_text(self, object text) except -1
+    cdef int note_frame(self, object payload) except -1
+    cdef bint _is_recent(self, int64_t number) noexcept
+    cdef void _remember(self, int64_t number) noexcept

@@ -1,0 +1,82 @@
+"""What has been delivered already: shared by the two sockets of a make-before-break, and by reconnects."""
+from libc.stdint cimport INT64_MIN
+
+cdef int RECENT = 64
+cdef Py_ssize_t MAX_SEEN = 1_000_000
+# A venue that starts its ids anew (a test network after a reset) is far below; it must not be taken for old trades.
+cdef int64_t MAX_REPEAT = 10_000_000
+
+
+cdef class Gate:
+    """One per stream of a connection. An id that was delivered does not pass again."""
+
+    def __cinit__(self):
+        cdef int i
+        self.last_id = self._floor = INT64_MIN
+        for i in range(RECENT):
+            self._recent[i] = INT64_MIN
+
+    cdef bint passes(self, int64_t number) except -1:
+        if self.seen is not None:
+            if number in self.seen:
+                return False
+            if len(self.seen) < MAX_SEEN:
+                self.seen.add(number)
+        if number > self.last_id:
+            self.last_id = number
+            # What follows is new: ids below the floor would be late ones, not repeated ones.
+            self._floor = INT64_MIN
+        elif number <= self._floor and self._floor - number < MAX_REPEAT or self._is_recent(number):
+            return False
+        self._remember(number)
+        return True
+
+    cdef bint passes_text(self, object text) except -1:
+        cdef int64_t number = <int64_t> hash(text)
+        if self.seen is not None:
+            if number in self.seen:
+                return False
+            if len(self.seen) < MAX_SEEN:
+                self.seen.add(number)
+        if self._is_recent(number):
+            return False
+        self._remember(number)
+        return True
+
+    cdef bint _is_recent(self, int64_t number) noexcept:
+        cdef int i
+        for i in range(RECENT):
+            if self._recent[i] == number:
+                return True
+        return False
+
+    cdef void _remember(self, int64_t number) noexcept:
+        self._recent[self._at] = number
+        self._at = (self._at + 1) % RECENT
+
+    cdef int note_frame(self, object payload) except -1:
+        if self.frames is not None and len(self.frames) < MAX_SEEN:
+            self.frames.add(hash(payload))
+        return 0
+
+    def begin_overlap(self):
+        """A second socket is being opened beside the first: remember all that is delivered from now on."""
+        self.seen = set()
+        self.frames = set()
+
+    def end_overlap(self):
+        """One socket is left."""
+        self.seen = None
+        self.frames = None
+
+    def on_new_socket(self):
+        """The stream is subscribed anew: venues may begin with what they had sent before."""
+        self._floor = self.last_id
+
+    def has_frame(self, bytes payload):
+        """Whether the other socket has delivered this very message."""
+        return self.frames is not None and hash(payload) in self.frames
+
+    def offer(self, trade_id):
+        """Whether an event with this id (int or str) is new; it counts as delivered from now on."""
+        return self.passes(trade_id) if isinstance(trade_id, int) else self.passes_text(trade_id)

@@ -1,0 +1,73 @@
+"""All strategies of a run, and what is told to all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from connectors.clock import Clock
+from connectors.dispatch import Slot
+from connectors.status import Status, StatusKind
+
+log = logging.getLogger(__name__)
+NS_PER_S = 1_000_000_000
+_TELL_EVERY_NS = 10 * NS_PER_S  # slow callbacks: one warning per strategy and so long
+_LEVELS = {
+    StatusKind.STALE: logging.WARNING,
+    StatusKind.GAP: logging.WARNING,
+    StatusKind.REFUSED: logging.ERROR,
+    StatusKind.SLOW: logging.WARNING,
+    StatusKind.STRATEGY_OFF: logging.ERROR,
+    StatusKind.LOST: logging.WARNING,
+    StatusKind.CONNECTING: logging.DEBUG,
+    StatusKind.SUBSCRIBED: logging.DEBUG,
+}
+
+
+class Hub:
+    """Slots in the order of the config."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.slots: list[Slot] = []
+        self._slow_told_ns: dict[str, int] = {}
+
+    def add(self, slot: Slot) -> None:
+        self.slots.append(slot)
+
+    def of_connection(self, name: str) -> Sequence[Slot]:
+        """Those that listen to this connection."""
+        return [slot for slot in self.slots if not slot.connections or name in slot.connections]
+
+    def tell(self, status: Status) -> None:
+        """Log it and call every on_status that is concerned."""
+        where = " ".join(part for part in (status.connection, status.symbol, status.stream) if part)
+        level = _LEVELS.get(status.kind, logging.INFO)
+        log.log(level, "%s %s%s", where, status.kind.value, f": {status.detail}" if status.detail else "")
+        for slot in self.slots:
+            if not slot.connections or not status.connection or status.connection in slot.connections:
+                slot.on_status(status)
+
+    # Called by slots
+
+    def on_error(self, slot: Slot, callback: str, error: Exception) -> None:
+        """A strategy raised. It is counted by the slot; the connection never hears of it."""
+        log.error("strategy %s: %s raised %r (%d in a row)", slot.name, callback, error, slot.errors_in_row,
+                  exc_info=error)  # fmt: skip
+
+    def on_off(self, slot: Slot) -> None:
+        """N exceptions in a row."""
+        detail = f"strategy {slot.name}: switched off after {slot.errors_in_row} exceptions in a row"
+        self.tell(Status(StatusKind.STRATEGY_OFF, self.clock.time_ns(), "", "", detail=detail))
+
+    def on_slow(self, slot: Slot, callback: str, elapsed_ns: int, connection: str) -> None:
+        """A callback was longer than the budget; meanwhile nothing was read from the sockets of this loop."""
+        now_ns = self.clock.monotonic_ns()
+        if now_ns - self._slow_told_ns.get(slot.name, -_TELL_EVERY_NS) < _TELL_EVERY_NS:
+            return
+        self._slow_told_ns[slot.name] = now_ns
+        detail = (
+            f"strategy {slot.name}: {callback} took {elapsed_ns / 1e6:.1f} ms ({slot.slow} slow calls so far)"
+        )
+        values = {"elapsed_ms": elapsed_ns / 1e6}
+        self.tell(Status(StatusKind.SLOW, self.clock.time_ns(), connection, "", detail=detail, values=values))

@@ -1,0 +1,26 @@
+import enum
+
+from typing_extensions import disjoint_base
+
+from connectors.events import BookChange
+
+class Verdict(enum.IntEnum):
+    APPLY = 0
+    DROP = 1
+    GAP = 2
+    RESET = 3
+
+@disjoint_base
+class Rule:
+    name: str
+    def __init__(self, name: str) -> None: ...
+    def follows(self, last_id: int, change: BookChange) -> Verdict: ...
+    def joins(self, snapshot_id: int, change: BookChange) -> Verdict: ...
+    def missing(self, last_id: int, change: BookChange) -> int: ...
+
+class RangeRule(Rule): ...
+class PrevRule(Rule): ...
+class PrevResetRule(Rule): ...
+class StepRule(Rule): ...
+
+RULES: dict[str, Rule]

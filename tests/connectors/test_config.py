@@ -1,0 +1,219 @@
+"""A config file is read whole: every problem is told, with its place, and nothing secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connectors import ConfigError
+from connectors.config import load_settings
+from connectors.settings import Settings
+
+GOOD = """
+connections:
+  - exchange: okx
+    symbols: [BTC-USDT]
+    channels: [trade, candle.1m, {book: books}]
+    headers: {X-Key: "${API_KEY}"}
+    rtt: {max_ms: 50, action: reconnect}
+strategies:
+  - use: ./mine.py:Mine
+    params: {threshold: 1.5}
+"""
+STRATEGY = """
+import msgspec
+from connectors import Strategy
+
+class Mine(Strategy):
+    class Params(msgspec.Struct, frozen=True):
+        threshold: float = 1.0
+        label: str = ""
+
+class NoStrategy:
+    pass
+"""
+
+
+def read(directory: Path, text: str, **env: str) -> Settings:
+    (directory / "mine.py").write_text(STRATEGY)
+    path = directory / "run.yaml"
+    path.write_text(text)
+    return load_settings(path, env)
+
+
+def problems(directory: Path, text: str, **env: str) -> list[str]:
+    """Without the directory: `run.yaml:3: ...`."""
+    with pytest.raises(ConfigError) as caught:
+        read(directory, text, **env)
+    return [each.replace(f"{directory}/", "") for each in caught.value.problems]
+
+
+def test_good_file_is_decoded(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD, API_KEY="s3cret")
+
+    connection = settings.connections[0]
+    assert connection.channels == ("trade", "candle.1m", {"book": "books"})
+    assert connection.headers == {"X-Key": "s3cret"}
+    assert (connection.rtt.max_ms, connection.rtt.action, connection.rtt.rounds) == (50, "reconnect", 3)
+    assert settings.strategies[0].params == {"threshold": 1.5}
+
+
+def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+    text = """\
+connections:
+  - exchange: okkx
+    symbols: [BTC-USDT]
+    channels: [trade]
+  - exchange: okx
+    symbols: [btcusdt, ETH-USDT]
+    channels: [trades, candle.7m]
+    rtt: {max_msec: 50, race: 0}
+  - exchange: bybit_spot
+    symbols: BTC-USDT
+    channels: [trade]
+strategies:
+  - use: ./mine.py:Mime
+  - use: ./mine.py:Mine
+    params: {treshold: 1.5}
+lop: uvloop
+"""
+    found = problems(tmp_path, text)
+
+    assert [each.split(": ")[0] + " " + each.split(": ")[1] for each in found] == [
+        "run.yaml:2 connections[0].exchange",
+        "run.yaml:8 connections[1].rtt.max_msec",
+        "run.yaml:10 connections[2].symbols",
+        "run.yaml:13 strategies[0].use",
+        "run.yaml:15 strategies[1].params",
+        "run.yaml:16 lop",
+    ]
+    told = "\n".join(found)
+    for hint in ("'okx'", "'max_ms'", "'Mine'", "'threshold'", "'loop'"):
+        assert f"did you mean {hint}" in told
+
+
+def test_meaning_is_checked_where_the_shape_is_right(tmp_path: Path) -> None:
+    text = """\
+connections:
+  - exchange: okx
+    symbols: [btcusdt, ETH-USDT, ETH-USDT]
+    channels: [trades, candle.7m]
+    url: http://localhost:1
+    rtt: {race: 0, max_ms: -1}
+    tls: {ca_file: nowhere.pem}
+strategies:
+  - use: ./mine.py:NoStrategy
+    connections: [okkx]
+    max_errors: -1
+"""
+    found = problems(tmp_path, text)
+
+    told = "\n".join(found)
+    assert "symbols[0]: symbol 'btcusdt': okx has symbols like BTC-USDT" in told
+    assert "symbols[2]: 'ETH-USDT' is given twice" in told
+    assert "channels[0]" in told
+    assert "did you mean 'trade'?" in told
+    assert "channels[1]" in told
+    assert "7m" in told
+    assert "url: expected ws or wss://host:port, got 'http://localhost:1'" in told
+    assert "rtt.race: expected at least 1, got 0" in told
+    assert "rtt.max_ms: expected more than 0, got -1" in told
+    assert "tls.ca_file: expected a file" in told
+    assert "expected a subclass of connectors.Strategy" in told
+    assert "unknown connection 'okkx'; did you mean 'okx'?" in told
+    assert "max_errors: expected 0 or more" in told
+    lines = [int(each.split(":")[1]) for each in found]
+    assert lines == sorted(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("connections: []", "at least one connection"),
+        ("connections: {okx: 1}", "expected a list, got {'okx': 1}"),
+        ("[]", "expected a mapping"),
+        ("", "expected a mapping"),
+        ("connections:\n  - {exchange: okx, symbols: [BTC-USDT]}", "a key 'channels', which is missing"),
+        (
+            "connections:\n  - {exchange: okx, symbols: [BTC-USDT], channels: [trade], channels: [book]}",
+            "twice",
+        ),
+        (
+            "connections:\n  - {exchange: okx, symbols: [BTC-USDT], channels: [trade, 7]}",
+            "a text or a mapping",
+        ),
+        (
+            "connections:\n  - {exchange: okx, symbols: [1], channels: [trade]}",
+            "symbols[0]: expected a text, got 1",
+        ),
+        (
+            "connections:\n  - {exchange: okx, symbols: [A-B], channels: [book, book.5]}",
+            "one book per instrument",
+        ),
+        (
+            "connections:\n  - {exchange: okx, symbols: [A-B], channels: [trade], rtt: {action: reconect}}",
+            "did you mean 'reconnect'?",
+        ),
+        (
+            "connections:\n  - &a {exchange: okx, symbols: [A-B], channels: [trade], headers: {a: *a}}",
+            "alias",
+        ),
+    ],
+)
+def test_wrong_shapes_are_told(tmp_path: Path, text: str, expected: str) -> None:
+    assert any(expected in each for each in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: b: c", "\t- x", "a: !!python/object:os.system x", "\x00"])
+def test_what_is_no_yaml_is_told_with_its_place(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        read(tmp_path, text)
+
+
+def test_values_from_the_environment_are_never_shown(tmp_path: Path) -> None:
+    text = """
+connections:
+  - exchange: okx
+    symbols: [BTC-USDT]
+    channels: [trade]
+    proxy: "${PROXY}"
+    rtt:
+      race: ${RACE}
+    headers: ["${PROXY}"]
+strategies:
+  - use: ./mine.py:Mine
+    params: {threshold: "${PROXY}"}
+"""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text, PROXY="ftp://user:s3cret@host", RACE="0")
+
+    assert "s3cret" not in str(caught.value)
+    assert "not shown" in str(caught.value)
+
+
+def test_missing_variable_is_told_by_name(tmp_path: Path) -> None:
+    assert any("no variable API_KEY" in each for each in problems(tmp_path, GOOD))
+
+
+def test_unquoted_variable_may_be_a_number(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        GOOD.replace("rtt: {max_ms: 50, action: reconnect}", "rtt:\n      max_ms: ${LIMIT}"),
+        API_KEY="x",
+        LIMIT="75.5",
+    )
+
+    assert settings.connections[0].rtt.max_ms == 75.5
+
+
+def test_missing_file_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+        load_settings(tmp_path / "nowhere.yaml", {})
+
+
+@pytest.mark.parametrize("name", ["demo", "okx", "binance", "bybit"])
+def test_shipped_configs_are_correct(name: str) -> None:
+    path = Path(__file__).resolve().parents[2] / "configs" / f"{name}.yaml"
+
+    assert load_settings(path, {}).connections
