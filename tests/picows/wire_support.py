@@ -1,4 +1,4 @@
-"""Frames built byte by byte, without the code under test, and connections whose other end is a bare socket."""
+"""Frames built byte by byte, without the code under test; connections whose other end is a bare socket."""
 
 import asyncio
 import base64
