@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from picows.errors import WSHandshakeError
+from picows.errors import WSHandshakeError, WSInvalidStatusError, without_secrets
 from picows.frame import WSAutoPingStrategy
 from picows.handshake import (
     build_request,
@@ -21,6 +22,13 @@ from picows.http1 import Headers
 from picows.open_socket import DialOptions, open_socket
 from picows.options import ConnectionOptions, Logger, get_logger
 from picows.protocol import Connection
+from picows.redirect import (
+    headers_for_other_origin,
+    is_redirect,
+    is_same_origin,
+    redirect_error,
+    redirect_target,
+)
 from picows.stream.attach import attach_client
 from picows.upgrade import WSUpgradeRequest, WSUpgradeResponse
 from picows.upgrading import ClientUpgrade, Upgraded
@@ -80,7 +88,9 @@ async def ws_connect(
     max_frame_size: longest payload that is accepted, in bytes; a longer frame closes the connection with
     1009.
     extra_headers: mapping or (name, value) pairs; Host replaces the URL's.
-    max_redirects: how many redirects (301, 302, 303, 307, 308) are followed; 0: none.
+    max_redirects: how many redirects (301, 302, 303, 307, 308) are followed; 0: none, the redirect is raised
+        as WSInvalidStatusError. Never from wss to ws; another origin (scheme, host, port) does not get the
+        headers Authorization, Cookie, Host and Proxy-*, nor the URL's user info.
     proxy: http, https, socks4, socks4a, socks5 or socks5h URL, credentials in it; proxy_ssl_context for
     https.
     read_buffer_init_size: bytes asked of the kernel at once, at first; grows under load.
@@ -134,11 +144,38 @@ async def _connect_in_time(
     attempts: list[ClientRole] = []
     try:
         async with asyncio.timeout(options.websocket_handshake_timeout):
-            return await _connect(factory, url, headers, options, dialing, attempts)
+            return await _connect_following(factory, url, headers, options, dialing, attempts)
     except TimeoutError:
         if attempts and attempts[-1].upgrade.is_refused:
             raise attempts[-1].upgrade.refusal() from None
         raise
+
+
+async def _connect_following(
+    factory: ListenerFactory,
+    url: WSParsedURL,
+    headers: list[tuple[str, str]],
+    options: ConnectionOptions,
+    dialing: DialOptions,
+    attempts: list[ClientRole],
+) -> tuple[WSTransport, WSListener]:
+    """Go where redirects lead, `max_redirects` times at most; another origin gets no credentials."""
+    for left in range(dialing.max_redirects, -1, -1):
+        try:
+            return await _connect(factory, url, headers, options, dialing, attempts)
+        except WSInvalidStatusError as exc:
+            refusal = exc
+        if dialing.max_redirects == 0 or refusal.response is None or not is_redirect(refusal.response):
+            raise refusal
+        if left == 0:
+            raise redirect_error(f"more than {dialing.max_redirects} redirects", refusal)
+        target = redirect_target(url, refusal)
+        options.logger.info("redirected with %d to %s", refusal.response.status, without_secrets(target.url))
+        if not is_same_origin(url, target):
+            headers = headers_for_other_origin(headers)
+            dialing = replace(dialing, server_hostname=None)
+        url = target
+    raise AssertionError("the last round returns or raises")
 
 
 async def _connect(
@@ -151,7 +188,7 @@ async def _connect(
 ) -> tuple[WSTransport, WSListener]:
     """One attempt at one URL. Whatever ends it early leaves no socket behind."""
     sock = await open_socket(url, dialing)
-    role = ClientRole(factory, url, headers)
+    role = ClientRole(factory, url, headers, follows_redirects=dialing.max_redirects > 0)
     attempts.append(role)
     connection = Connection(asyncio.get_running_loop(), role, options)
     try:
@@ -171,7 +208,11 @@ class ClientRole:
     is_client_side = True
 
     def __init__(
-        self, factory: ListenerFactory, url: WSParsedURL, headers: Sequence[tuple[str, str]]
+        self,
+        factory: ListenerFactory,
+        url: WSParsedURL,
+        headers: Sequence[tuple[str, str]],
+        follows_redirects: bool,
     ) -> None:
         key = make_key()
         self._request = build_request(url, key, headers)
@@ -182,6 +223,7 @@ class ClientRole:
             offered_subprotocols(headers),
             offered_extensions(headers),
             self._make_listener,
+            follows_redirects,
         )
         self.opened_future: asyncio.Future[tuple[WSTransport, WSListener]] = (
             asyncio.get_running_loop().create_future()

@@ -1,3 +1,5 @@
+# cython: binding=False, embedsignature.format=clinic
+# Not binding: methods check their self then; WSFrame.get_payload_as_bytes(5) crashed the process.
 """WSFrame and the enums of RFC 6455 section 5.2 and 7.4.
 
 A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames

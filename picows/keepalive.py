@@ -9,8 +9,8 @@ from typing import NamedTuple
 PING_WHEN_IDLE = 1
 PING_PERIODICALLY = 2
 
-# Asked this much too late, the event loop was held up, and the pong may lie in the socket: it is read before the
-# peer is given up. uvloop runs timers before it reads.
+# Asked this much too late, the event loop was held up, and the pong may lie in the socket: it is read before
+# the peer is given up. uvloop runs timers before it reads.
 _LATE_S = 0.05
 _LOOK_AGAIN_S = 0.01
 

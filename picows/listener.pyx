@@ -1,3 +1,5 @@
+# cython: binding=False, embedsignature.format=clinic
+# Not binding: methods check their self then; WSFrame.get_payload_as_bytes(5) crashed the process.
 """WSListener, the callback contract, and the lookup of callbacks once per connection.
 
 A callback of a Cython subclass is called through the vtable, a C call. One of a Python subclass is found

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from picows.dial import dial
-from picows.url import WSParsedURL
+from picows.proxy import open_tunnel
+from picows.url import WSParsedURL, parse_proxy_url
 
 _DIAL_ARGUMENTS = {"family", "proto", "flags", "local_addr", "happy_eyeballs_delay", "interleave"}
 # Arguments of loop.create_connection that other arguments of ws_connect stand for, with the one to use.
@@ -33,7 +34,7 @@ class DialOptions:
 
     ssl_context: ssl.SSLContext | None
     server_hostname: str | None
-    proxy: str | None
+    proxy: WSParsedURL | None
     proxy_ssl_context: ssl.SSLContext | None
     socket_factory: Callable[..., Any] | None
     max_redirects: int
@@ -49,9 +50,12 @@ class DialOptions:
         max_redirects: int,
         kwargs: dict[str, Any],
     ) -> DialOptions:
-        """Check what ws_connect was given. Raises TypeError and ValueError."""
-        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
-            raise TypeError(f"ssl_context: expected an ssl.SSLContext or None, got {ssl_context!r}")
+        """Check what ws_connect was given. Raises TypeError, ValueError and, for `proxy`, WSInvalidURL."""
+        _check_context("ssl_context", ssl_context)
+        _check_context("proxy_ssl_context", proxy_ssl_context)
+        proxy_url = None if proxy is None else parse_proxy_url(proxy)
+        if proxy_ssl_context is not None and (proxy_url is None or not proxy_url.is_secure):
+            raise ValueError("proxy_ssl_context: only an https:// proxy is reached through TLS")
         if isinstance(max_redirects, bool) or not isinstance(max_redirects, int) or max_redirects < 0:
             raise ValueError(f"max_redirects: expected a number >= 0, got {max_redirects!r}")
         if socket_factory is not None and not callable(socket_factory):
@@ -65,7 +69,7 @@ class DialOptions:
                 raise TypeError(f"ws_connect() got an unexpected keyword argument {name!r}")
         dial = {name: value for name, value in rest.items() if name in _DIAL_ARGUMENTS}
         return cls(
-            ssl_context, server_hostname, proxy, proxy_ssl_context, socket_factory, max_redirects, dial
+            ssl_context, server_hostname, proxy_url, proxy_ssl_context, socket_factory, max_redirects, dial
         )
 
     def tls_for(self, url: WSParsedURL) -> ssl.SSLContext | None:
@@ -75,8 +79,29 @@ class DialOptions:
         return self.ssl_context or ssl.create_default_context()
 
 
+def _check_context(name: str, context: ssl.SSLContext | None) -> None:
+    if context is not None and not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"{name}: expected an ssl.SSLContext or None, got {context!r}")
+
+
 async def open_socket(url: WSParsedURL, options: DialOptions) -> socket.socket:
-    """A connected, non-blocking socket; the caller owns it. Raises OSError."""
+    """A non-blocking socket whose bytes reach the server of `url`; the caller owns it.
+
+    Raises OSError; with a proxy also python_socks.ProxyError and, for https proxies, ssl.SSLError.
+    """
+    proxy = options.proxy
+    if proxy is None:
+        return await _reach(url, options)
+    try:
+        sock = await _reach(proxy, options)
+    except OSError as exc:
+        exc.add_note(f"while connecting to the proxy {proxy.host}:{proxy.port}")
+        raise
+    return await open_tunnel(sock, proxy, options.proxy_ssl_context, url.host, url.port)
+
+
+async def _reach(url: WSParsedURL, options: DialOptions) -> socket.socket:
+    """A socket that is connected to the host and port of `url`, a server's or a proxy's."""
     if options.socket_factory is not None:
         made = await _from_factory(options.socket_factory, url)
         if made is not None:

@@ -31,9 +31,7 @@ class ConnectionOptions:
 
     def __post_init__(self) -> None:
         if self.enable_auto_ping:
-            check_options(
-                self.auto_ping_strategy, self.auto_ping_idle_timeout, self.auto_ping_reply_timeout
-            )
+            check_options(self.auto_ping_strategy, self.auto_ping_idle_timeout, self.auto_ping_reply_timeout)
         _check_number("websocket_handshake_timeout", self.websocket_handshake_timeout, or_none=True)
         _check_number("close_timeout", self.close_timeout)
         _check_size("max_frame_size", self.max_frame_size, 1)

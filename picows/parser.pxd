@@ -28,7 +28,7 @@ cdef class FrameParser:
         # The message being received; _opcode is 0 between messages (5.4)
         uint8_t _opcode
         uint32_t _utf8_state
-        bint _is_opaque                  # text that an extension has transformed: its first frame says so (RFC 7692 6)
+        bint _is_opaque                  # text that an extension has transformed (RFC 7692 6)
         bint _is_closed                  # a CLOSE has come: what follows is discarded (1.4)
 
         Window _own_window               # of the bytes given to feed()

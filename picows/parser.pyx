@@ -170,7 +170,7 @@ cdef class FrameParser:
         cdef object error = self._judge_early(avail)
         if error is not None:
             return error
-        # From here on in the order in which the bytes come, so that the answer does not depend on how they were cut.
+        # From here on in the order in which bytes come: the answer must not depend on how they were cut.
         if header.header_len and bool(header.masked) != self._wants_mask:
             if self._wants_mask:
                 return _violation("5.1: received an unmasked frame from a client")

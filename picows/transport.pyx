@@ -1,3 +1,5 @@
+# cython: binding=False, embedsignature.format=clinic
+# Not binding: methods check their self then; WSFrame.get_payload_as_bytes(5) crashed the process.
 """WSTransport: frames out, and the end of a connection. Sends leave at once where the kernel takes them."""
 
 import asyncio
@@ -258,7 +260,7 @@ cdef class WSTransport:
         self.expects_pong = True
         self.pings.send(waiter)
 
-    async def measure_roundtrip_time(self, int rounds, timeout=None):
+    async def measure_roundtrip_time(self, rounds, timeout=None):
         """Send the listener's ping `rounds` times, one after the other.
 
         timeout: seconds for all rounds; None waits as long as the connection lives.
@@ -267,6 +269,8 @@ cdef class WSTransport:
         < 1.
         """
         self._check("measure_roundtrip_time")
+        if isinstance(rounds, bool) or not isinstance(rounds, int):
+            raise TypeError(f"rounds: expected an int, got {rounds!r}")
         if rounds < 1:
             raise ValueError(f"rounds: expected at least 1, got {rounds}")
         if self._rtt_turn is None:
@@ -284,8 +288,8 @@ cdef class WSTransport:
     cdef int answer_ping(self, const char* payload, Py_ssize_t size) except -1:
         """The automatic PONG. Above the high-water mark only the latest is kept: RFC 6455 5.5.3.
 
-        Below it a PONG is queued like any frame: a queue that a busy sender never lets run empty must not keep the
-        peer waiting until it takes us for dead.
+        Below it a PONG is queued like any frame: a queue that a busy sender never lets run empty must not
+        keep the peer waiting until it takes us for dead.
         """
         if self.is_mute:
             return 0

@@ -23,6 +23,7 @@ from picows.handshake import (
     response_body_length,
     response_head_end,
 )
+from picows.redirect import is_redirect
 from picows.upgrade import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ClientUpgrade:
     """What the server answers to our request.
 
     make_listener: called with (request, response) once the answer is a valid 101.
+    follows_redirects: the body of a redirect is not waited for; nobody reads it.
     """
 
     def __init__(
@@ -65,12 +67,15 @@ class ClientUpgrade:
         subprotocols: list[str],
         extensions: list[str],
         make_listener: Callable[[WSUpgradeRequest, WSUpgradeResponse], WSListener],
+        follows_redirects: bool = False,
     ) -> None:
         self._request = request
         self._key = key
         self._subprotocols = subprotocols
         self._extensions = extensions
         self._make_listener = make_listener
+        self._follows_redirects = follows_redirects
+        self._is_followed = False
         self._received = bytearray()
         self._seen = 0
         self._interim = 0
@@ -105,15 +110,16 @@ class ClientUpgrade:
         except WSInvalidStatusError as refusal:
             self._refusal = refusal
             self._body = BodyReader(response_body_length(response))
+            self._is_followed = self._follows_redirects and is_redirect(response)
             self._feed_body(rest)
             return None
         listener = self._make_listener(self._request, response)
         return Upgraded(listener, self._request, response, b"", rest)
 
     def _feed_body(self, data: bytes) -> None:
-        """Collect the body of a refusal; raise the refusal when it is complete or long enough."""
+        """Collect the body of a refusal; raise the refusal when it is complete, long enough or of no use."""
         assert self._body is not None
-        if self._body.feed(data) or len(self._body.body) >= MAX_BODY_BYTES:
+        if self._body.feed(data) or len(self._body.body) >= MAX_BODY_BYTES or self._is_followed:
             raise self.refusal()
 
     def refusal(self) -> WSInvalidStatusError:
@@ -125,7 +131,8 @@ class ClientUpgrade:
 
     @property
     def is_refused(self) -> bool:
-        return self._refusal is not None
+        """The server has said no; a redirect that is followed is no such answer."""
+        return self._refusal is not None and not self._is_followed
 
     def end(self) -> WSHandshakeError:
         """The peer has hung up: what to raise."""

@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 from picows.errors import WSInvalidURL, without_secrets
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
+# 1080 is IANA's for SOCKS; the other two are those of HTTP, as for any other HTTP server.
+PROXY_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
 # What a request line cannot carry is quoted: the space and all that is not ASCII. All else, "%" included,
 # stays as the caller wrote it, because a server may compare the path byte by byte.
@@ -24,13 +26,13 @@ _ZONE = re.compile(r"[A-Za-z0-9._~-]+")  # RFC 6874
 
 @dataclass(frozen=True, repr=False)
 class WSParsedURL:
-    """The parts of a WebSocket URL.
+    """The parts of a WebSocket URL, or of a proxy's.
 
     url:      as it was given.
-    scheme:   "ws" or "wss"; is_secure is True for the latter.
+    scheme:   "ws" or "wss"; a proxy's is one of PROXY_PORTS. is_secure is True for wss and https.
     netloc:   user info, host and port as written.
     host:     lower case, IDNA-encoded; an IPv6 address without brackets ("fe80::1%eth0" with its zone).
-    port:     1..65535; 80 or 443 where none is given.
+    port:     1..65535; the scheme's own where none is given.
     path:     percent-encoded ASCII, "" or starting with "/"; query: likewise, without the "?".
     username, password: as written (percent-encoded), None if absent.
     """
@@ -69,8 +71,32 @@ def parse_url(url: str) -> WSParsedURL:
     port outside 1..65535, control characters, white space around the URL or in its host. TypeError if `url`
     is not a str.
     """
+    return _parse(url, DEFAULT_PORTS, "url")
+
+
+def parse_proxy_url(url: str) -> WSParsedURL:
+    """Take a proxy's URL apart: http, https, socks4, socks4a, socks5 or socks5h, host, port, user info.
+
+    Raises WSInvalidURL as parse_url() does, and for a path, a query, or user info that the scheme cannot
+    carry: SOCKS5 name and password have at most 255 bytes each (RFC 1929), SOCKS4 has a name only, which ends
+    at a NUL. TypeError if `url` is not a str.
+    """
+    parsed = _parse(url, PROXY_PORTS, "proxy")
+    if parsed.path not in ("", "/") or parsed.query:
+        raise WSInvalidURL(url, "a proxy's URL ends after host and port")
+    name, password = unquote_to_bytes(parsed.username or ""), unquote_to_bytes(parsed.password or "")
+    if parsed.password and not parsed.username:
+        raise WSInvalidURL(url, "a password without a user name")
+    if parsed.scheme.startswith("socks5") and max(len(name), len(password)) > 255:
+        raise WSInvalidURL(url, "SOCKS5 user name and password have at most 255 bytes each (RFC 1929)")
+    if parsed.scheme.startswith("socks4") and b"\0" in name:
+        raise WSInvalidURL(url, "a SOCKS4 user name has no NUL byte")
+    return parsed
+
+
+def _parse(url: str, default_ports: dict[str, int], argument: str) -> WSParsedURL:
     if not isinstance(url, str):
-        raise TypeError(f"url must be a str, got {type(url).__name__}")
+        raise TypeError(f"{argument} must be a str, got {type(url).__name__}")
     # urlsplit() drops tabs, newlines and what surrounds the URL; nothing is dropped here without a word.
     if _CONTROL.search(url):
         raise WSInvalidURL(url, "control characters are not allowed; percent-encode them")
@@ -85,25 +111,26 @@ def parse_url(url: str) -> WSParsedURL:
     except ValueError:  # urlsplit()'s own text may quote the password
         raise WSInvalidURL(url, "unmatched brackets, or characters that Unicode makes delimiters") from None
 
-    if parts.scheme not in DEFAULT_PORTS:
-        raise WSInvalidURL(url, f"scheme must be ws or wss, got {parts.scheme!r}")
+    if parts.scheme not in default_ports:
+        *first, last = default_ports
+        raise WSInvalidURL(url, f"scheme must be {', '.join(first)} or {last}, got {parts.scheme!r}")
     if "#" in url:
-        raise WSInvalidURL(url, "a WebSocket URL has no fragment; write '#' as %23")
+        raise WSInvalidURL(url, "a WebSocket or proxy URL has no fragment; write '#' as %23")
     host_and_port = _HOST_AND_PORT.fullmatch(parts.netloc.rpartition("@")[2])
     if host_and_port is None:
         raise WSInvalidURL(url, "expected host or host:port after '//', an IPv6 address in brackets")
     host, port = host_and_port.groups()
     if not host:
         raise WSInvalidURL(url, "it names no host")
-    if username is not None and ":" in unquote(username):
+    if username is not None and ":" in unquote(username) and not parts.scheme.startswith("socks"):
         raise WSInvalidURL(url, "a user name with ':' cannot be sent by basic authentication (RFC 7617)")
     return WSParsedURL(
         url=url,
         scheme=parts.scheme,
-        is_secure=parts.scheme == "wss",
+        is_secure=parts.scheme in ("wss", "https"),
         netloc=parts.netloc,
         host=_check_ipv6(url, host[1:-1]) if host.startswith("[") else _check_host(url, host),
-        port=_check_port(url, port) if port else DEFAULT_PORTS[parts.scheme],
+        port=_check_port(url, port) if port else default_ports[parts.scheme],
         path=quote(parts.path, safe=_QUOTE_SAFE),
         query=quote(parts.query, safe=_QUOTE_SAFE),
         username=username,

@@ -67,7 +67,7 @@ cdef class LoopStream(Stream):
 
     def _made(self, transport):
         self._transport = transport
-        self.set_write_buffer_limits()
+        self.set_write_buffer_limits(self._high, self._low)
 
     def _received(self, bytes data not None):
         cdef Window window
@@ -156,7 +156,9 @@ cdef class LoopStream(Stream):
         return default if self._transport is None else self._transport.get_extra_info(name, default)
 
     def set_write_buffer_limits(self, high=None, low=None):
-        """Water marks in bytes, see Stream."""
+        """Water marks in bytes, see Stream. What TLS has handed on to TCP already does not count here."""
+        if high is None and low is None:
+            high = 64 * 1024    # the loop's own default is 512 KiB for TLS
         self._transport.set_write_buffer_limits(high=high, low=low)
         self._low, self._high = self._transport.get_write_buffer_limits()
 

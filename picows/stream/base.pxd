@@ -25,7 +25,7 @@ cdef class Stream(EventTarget):
         Py_ssize_t _high
         Py_ssize_t _low
         bint _is_write_paused
-        bint holds_pause         # a frame is being written in pieces: pause_writing is told when it is complete
+        bint holds_pause         # a frame is being written in pieces: pause_writing waits
         bint _is_closing         # close() or abort() was called, or writing has failed
         bint _is_lost            # on_lost is told or about to be
         double close_timeout_s

@@ -9,6 +9,7 @@ go away with it.
 import os
 import sys
 import threading
+from asyncio import AbstractEventLoop
 
 import cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
@@ -106,6 +107,8 @@ cdef LoopIO loop_io(object loop):
         known = _local.by_loop = {}
     io = known.get(loop)
     if io is None:
+        if not isinstance(loop, AbstractEventLoop):
+            raise TypeError(f"loop: expected an event loop, got {type(loop).__name__}")
         for other in [other for other in known if other.is_closed()]:
             del known[other]
         io = known[loop] = LoopIO(loop, "epoll" if STREAMS == "epoll" else "loop")

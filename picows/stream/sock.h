@@ -9,6 +9,7 @@
 
 #if defined(_WIN32)
 
+static inline void ws_close(int fd) { (void)fd; }
 static inline ptrdiff_t ws_recv(int fd, char *to, size_t n) { (void)fd; (void)to; (void)n; return -ENOSYS; }
 static inline ptrdiff_t ws_send(int fd, const char *from, size_t n) { (void)fd; (void)from; (void)n; return -ENOSYS; }
 static inline ptrdiff_t ws_send2(int fd, const char *head, size_t head_size, const char *body, size_t body_size)
@@ -22,10 +23,14 @@ static inline ptrdiff_t ws_send2(int fd, const char *head, size_t head_size, con
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* Python ignores SIGPIPE anyway */
 #endif
+
+/* Not retried: after EINTR the descriptor is closed on Linux, and undefined elsewhere. */
+static inline void ws_close(int fd) { (void)close(fd); }
 
 static inline ptrdiff_t ws_result(ptrdiff_t n)
 {

@@ -5,6 +5,7 @@ from .base cimport Stream
 
 cdef extern from "sock.h" nogil:
     const Py_ssize_t WS_EMPTY
+    void ws_close(int fd) noexcept
     Py_ssize_t ws_recv(int fd, char* to, size_t n) noexcept
     Py_ssize_t ws_send(int fd, const char* data, size_t n) noexcept
     Py_ssize_t ws_send2(int fd, const char* head, size_t head_size,
@@ -19,6 +20,7 @@ cdef class TcpStream(Stream):
         bint _at_eof             # the peer has ended its side
         bint _is_graceful        # closing after the backlog is sent
         bint _is_lingering       # lost as far as the owner knows; waiting for the peer's end of stream
+        bint _is_detached        # _sock has given its descriptor to us alone
         object _error            # why it closes
         object _timer            # of close() or of lingering
 

@@ -45,8 +45,13 @@ cdef class TcpStream(Stream):
 
     def __del__(self):
         # Only where the event loop went away under an open connection.
-        if self.fd >= 0:
+        if self.fd >= 0 and not self._is_detached:
             self._close_fd()
+
+    def __dealloc__(self):
+        # Or under a lingering one, perhaps as late as the end of the interpreter: no Python any more.
+        if self.fd >= 0 and self._is_detached:
+            ws_close(self.fd)
 
     cdef int start(self) except -1:
         self._update_watch()
@@ -112,8 +117,8 @@ cdef class TcpStream(Stream):
         return 0
 
     def _reset_while_paused(self):
-        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and would do
-        so for ever: look away.
+        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and
+        would do so for ever: look away.
 
         What the peer sent before it is delivered when reading resumes, then the end.
         """
@@ -165,7 +170,8 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _write_failed(self, Py_ssize_t code) except -1:
-        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for one.
+        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for
+        one.
 
         It is read to the end from the event loop, since the caller may be in the middle of a callback.
         """
@@ -269,6 +275,10 @@ cdef class TcpStream(Stream):
             self._timer = None
         if self._is_graceful and error is None and not self._at_eof and self._shut_down_sending():
             self._is_lingering = True
+            # Nobody sees the socket any more. If the event loop ends meanwhile, its descriptor is closed without the
+            # warning that an unclosed socket object gives.
+            self._sock.detach()
+            self._is_detached = True
             self._timer = self.loop.call_later(LINGER_S, self._stop_lingering)
             self.io.poller.watch(self, READABLE)
         else:
@@ -309,9 +319,16 @@ cdef class TcpStream(Stream):
     cdef int _close_fd(self) except -1:
         if self.fd < 0:
             return 0
+        cdef int fd = self.fd
         self.io.poller.forget(self)
         self.fd = -1
-        self._sock.close()
+        if self._is_detached:
+            ws_close(fd)
+            return 0
+        try:
+            self._sock.close()
+        except OSError:
+            pass    # somebody has closed the descriptor under us: the owner is told all the same
         return 0
 
     cdef int _update_watch(self) except -1:

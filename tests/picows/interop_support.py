@@ -17,7 +17,7 @@ import picows
 TIMEOUT_S = 20
 
 
-def _loop_factories():
+def loop_factories():
     if sys.platform == "win32":
         return [pytest.param(asyncio.new_event_loop, id="asyncio")]
     import uvloop
@@ -37,13 +37,14 @@ def on_each_loop(test):
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
             runner.run(test(**arguments))
-        assert complaints == []
+        if complaints:
+            raise AssertionError(f"the event loop's exception handler was told: {complaints}")
 
     del run_on_loop.__wrapped__
     loop_parameter = inspect.Parameter("loop_factory", inspect.Parameter.KEYWORD_ONLY)
     own = list(inspect.signature(test).parameters.values())
     run_on_loop.__signature__ = inspect.Signature([*own, loop_parameter])
-    return pytest.mark.parametrize("loop_factory", _loop_factories())(run_on_loop)
+    return pytest.mark.parametrize("loop_factory", loop_factories())(run_on_loop)
 
 
 plain_and_tls = pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
@@ -157,7 +158,8 @@ class Recorder(picows.WSListener):
 @contextlib.asynccontextmanager
 async def our_server(factory, is_secure=False, **options):
     """Serve `factory` on a free port of 127.0.0.1; gives the port. Nothing of it is left afterwards."""
-    server = await picows.ws_create_server(factory, "127.0.0.1", 0, ssl=server_context(is_secure), **options)
+    where = {} if "sock" in options else {"host": "127.0.0.1", "port": 0}
+    server = await picows.ws_create_server(factory, ssl=server_context(is_secure), **where, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

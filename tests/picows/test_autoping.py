@@ -129,7 +129,9 @@ async def test_a_reply_timeout_above_the_idle_timeout_is_refused_at_the_door(mak
     target = ["ws://127.0.0.1:1/"] if make is ws_connect else ["127.0.0.1", 0]
 
     with pytest.raises(ValueError, match="auto_ping_reply_timeout <= auto_ping_idle_timeout"):
-        await make(Recorder, *target, enable_auto_ping=True, auto_ping_idle_timeout=1, auto_ping_reply_timeout=2)
+        await make(
+            Recorder, *target, enable_auto_ping=True, auto_ping_idle_timeout=1, auto_ping_reply_timeout=2
+        )
 
 
 async def test_roundtrip_times_are_measured_in_sequence(open_end):

@@ -1,4 +1,4 @@
-"""The write side under pressure: water marks, partial writes, large frames, and PINGs nobody reads the answers of."""
+"""The write side under pressure: water marks, partial writes, large frames, PINGs without readers."""
 
 import asyncio
 import os
@@ -82,7 +82,7 @@ async def test_pause_comes_above_the_high_mark_and_resume_at_the_low_one(open_en
     draining.cancel()
 
 
-async def test_a_producer_that_pauses_keeps_the_queue_bounded(open_end):
+async def test_a_producer_that_pauses_keeps_the_queue_bounded(open_end, exact_queue):
     class Producer(Recorder):
         sent = 0
 
@@ -114,7 +114,9 @@ async def test_a_producer_that_pauses_keeps_the_queue_bounded(open_end):
     assert end.listener.most < 64 * 1024 + 20_000 + 2_000
 
 
-async def test_an_exception_in_pause_writing_is_logged_and_the_connection_lives(open_end, caplog):
+async def test_an_exception_in_pause_writing_is_logged_and_the_connection_lives(
+    open_end, caplog, exact_queue
+):
     class Failing(Recorder):
         def pause_writing(self):
             raise RuntimeError("boom in pause")

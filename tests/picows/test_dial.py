@@ -1,4 +1,4 @@
-"""dial: addresses raced as RFC 8305 says, against a loop whose resolver and connects are scripted, and loopback."""
+"""dial: addresses raced as RFC 8305 says, with a scripted resolver and scripted connects, and on loopback."""
 
 import asyncio
 import errno

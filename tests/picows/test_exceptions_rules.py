@@ -1,6 +1,7 @@
 """The topic guide's "Exceptions handling", sentence by sentence, on both sides of a connection."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 
@@ -65,8 +66,10 @@ async def test_a_reset_during_the_upgrade_is_a_connection_reset_error(raw_listen
         (b"SSH-2.0-OpenSSH\r\n", WSInvalidMessageError),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", WSInvalidStatusError),
         (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: bm9wZQ==\r\n\r\n",
+            (
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: bm9wZQ==\r\n\r\n"
+            ),
             WSInvalidHeaderError,
         ),
         (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n", WSInvalidUpgradeError),
@@ -149,17 +152,15 @@ async def test_an_exception_of_the_clients_factory_is_raised_by_ws_connect(raw_l
         await connect(raw_listener.port, factory)
 
     assert calls == [1]
-    try:
+    with contextlib.suppress(ConnectionResetError):
         assert await (await accepting).recv_frame() is None
-    except ConnectionResetError:
-        pass
 
 
 async def test_a_factory_that_returns_no_listener_is_a_type_error(raw_listener, connect):
     accepting = asyncio.ensure_future(raw_listener.accept_upgrade())
 
     with pytest.raises(TypeError, match="WSListener"):
-        await connect(raw_listener.port, lambda: object())
+        await connect(raw_listener.port, object)
 
     await accepting
 
@@ -168,7 +169,9 @@ async def test_a_factory_that_returns_no_listener_is_a_type_error(raw_listener, 
 
 
 @pytest.mark.parametrize("where", ["connected", "frame"])
-async def test_a_callback_exception_sends_1011_closes_and_then_releases_waiters(open_end, side, caplog, where):
+async def test_a_callback_exception_sends_1011_closes_and_then_releases_waiters(
+    open_end, side, caplog, where
+):
     listener = Raising(where, Boom("in " + where))
     end = await open_end(listener)
     if where == "frame":
@@ -180,7 +183,7 @@ async def test_a_callback_exception_sends_1011_closes_and_then_releases_waiters(
     assert listener.events[-1] == "disconnected"
     if side == "client":
         assert isinstance(raised, Boom)
-        assert isinstance(await outcome(end.transport), Boom)   # each await is told
+        assert isinstance(await outcome(end.transport), Boom)  # each await is told
     else:
         assert raised is None
         assert "in " + where in caplog.text
@@ -298,7 +301,7 @@ async def test_cancelled_error_in_a_callback_ends_the_connection_and_hangs_nobod
     await outcome(end.transport)
 
     assert end.transport.is_disconnected
-    loop_complaints.clear()     # what a cancelled callback is to the loop, is the loop's business
+    loop_complaints.clear()  # what a cancelled callback is to the loop, is the loop's business
 
 
 async def test_a_servers_factory_exception_is_answered_with_500_and_logged(serve, security, caplog):
@@ -331,7 +334,7 @@ async def test_a_listener_that_raises_is_an_error_record_on_the_server_only(open
 
 
 async def test_a_plain_listener_may_be_returned_by_a_class_or_a_function(raw_listener, connect):
-    for factory in (WSListener, lambda: WSListener(), lambda request, response: WSListener()):
+    for factory in (WSListener, WSListener, lambda request, response: WSListener()):
         accepting = asyncio.ensure_future(raw_listener.accept_upgrade())
         transport, listener = await connect(raw_listener.port, factory)
         await accepting

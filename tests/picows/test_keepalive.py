@@ -20,7 +20,9 @@ def periodic(idle_timeout_s=10.0, reply_timeout_s=4.0):
 
 def test_the_strategies_are_the_public_ones():
     assert (PING_WHEN_IDLE, PING_PERIODICALLY) == (
-        WSAutoPingStrategy.PING_WHEN_IDLE, WSAutoPingStrategy.PING_PERIODICALLY)
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        WSAutoPingStrategy.PING_PERIODICALLY,
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- idle
@@ -139,14 +141,16 @@ def test_equal_timeouts_give_up_rather_than_ping_again():
     assert keepalive.decide(20.0, 20.0).action is Action.GIVE_UP
 
 
-# --------------------------------------------------------------------------------------------- what always holds
+# ------------------------------------------------------------------------------------------ what always holds
 
 
 @given(
     strategy=st.sampled_from([PING_WHEN_IDLE, PING_PERIODICALLY]),
     idle_timeout_s=st.floats(0.1, 100),
     share=st.floats(0.01, 1),
-    events=st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["data", "pong", "late", "nothing"])), max_size=40),
+    events=st.lists(
+        st.tuples(st.floats(0, 1), st.sampled_from(["data", "pong", "late", "nothing"])), max_size=40
+    ),
 )
 def test_a_dead_peer_is_found_in_idle_plus_reply_timeout(strategy, idle_timeout_s, share, events):
     reply_timeout_s = idle_timeout_s * share

@@ -44,7 +44,7 @@ async def test_payloads_are_not_logged(open_end, caplog):
 
 
 async def test_nothing_is_formatted_while_the_level_is_off(open_end, caplog, monkeypatch):
-    caplog.set_level(logging.DEBUG, logger="picows")    # 10: just above level 9
+    caplog.set_level(logging.DEBUG, logger="picows")  # 10: just above level 9
     calls = []
 
     class Counting(logging.Logger):

@@ -71,7 +71,9 @@ def test_wrong_ping_options_are_refused_where_auto_ping_is_on(wrong):
 
 
 def test_no_handshake_timeout_is_an_option():
-    assert ConnectionOptions(logger=LOGGER, websocket_handshake_timeout=None).websocket_handshake_timeout is None
+    assert (
+        ConnectionOptions(logger=LOGGER, websocket_handshake_timeout=None).websocket_handshake_timeout is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,9 @@ async def test_ws_connect_refuses_before_any_socket_is_opened(arguments, error, 
 
     with pytest.raises(error, match=named):
         await picows.ws_connect(
-            picows.WSListener, "ws://127.0.0.1:1/", **{"socket_factory": lambda h, p: opened.append(h), **arguments}
+            picows.WSListener,
+            "ws://127.0.0.1:1/",
+            **{"socket_factory": lambda h, p: opened.append(h), **arguments},
         )
 
     assert opened == []

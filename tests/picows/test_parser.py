@@ -73,7 +73,9 @@ def test_every_length_form_and_mask(size, mask):
 def test_control_frames_come_between_fragments():
     data = frame(TEXT, b"a", fin=False) + frame(PING, b"p") + frame(CONTINUATION, b"b") + frame(PONG)
 
-    assert_frames(data, [(TEXT, b"a", False), (PING, b"p", True), (CONTINUATION, b"b", True), (PONG, b"", True)])
+    assert_frames(
+        data, [(TEXT, b"a", False), (PING, b"p", True), (CONTINUATION, b"b", True), (PONG, b"", True)]
+    )
 
 
 def test_types_are_the_public_enum():

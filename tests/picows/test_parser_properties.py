@@ -46,7 +46,9 @@ def messages(draw):
     cuts = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=4)))
     frames = []
     for i, (start, end) in enumerate(zip([0, *cuts], [*cuts, len(payload)], strict=True)):
-        frames.append((kind if i == 0 else CONTINUATION, payload[start:end], end == len(payload) and i == len(cuts)))
+        frames.append(
+            (kind if i == 0 else CONTINUATION, payload[start:end], end == len(payload) and i == len(cuts))
+        )
         if i < len(cuts):
             frames += draw(st.lists(controls(), max_size=2))
     return frames
@@ -55,11 +57,16 @@ def messages(draw):
 @st.composite
 def conversations(draw):
     """A valid sequence of frames, perhaps with a CLOSE at its end."""
-    frames = [one for message in draw(st.lists(st.one_of(messages(), controls().map(lambda c: [c])), max_size=6))
-              for one in message]
+    frames = [
+        one
+        for message in draw(st.lists(st.one_of(messages(), controls().map(lambda c: [c])), max_size=6))
+        for one in message
+    ]
     if draw(st.booleans()):
         reason = draw(st.text(max_size=30)).encode()
-        frames.append((CLOSE, draw(st.sampled_from([b"", close_payload(1000, reason), close_payload(4999)])), True))
+        frames.append(
+            (CLOSE, draw(st.sampled_from([b"", close_payload(1000, reason), close_payload(4999)])), True)
+        )
     return frames
 
 
@@ -100,8 +107,11 @@ def test_any_bytes_give_frames_or_a_documented_error(wire, is_client, strict, da
     assert all(len(payload) <= 200 for _, payload, _ in frames)
 
 
-@given(frames=conversations(), flips=st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1, max_size=4),
-       data=st.data())
+@given(
+    frames=conversations(),
+    flips=st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1, max_size=4),
+    data=st.data(),
+)
 def test_a_damaged_sequence_gives_the_same_answer_however_it_is_cut(frames, flips, data):
     wire = bytearray(on_the_wire(frames, None) + frame(TEXT, b"end"))
     for where, change in flips:
@@ -143,7 +153,8 @@ def test_frames_that_one_core_writes_are_those_that_the_other_reads(frames, is_l
     async def main():
         client, server = Recorder(), Recorder()
         factory_server = await picows.ws_create_server(
-            lambda request: server, "127.0.0.1", 0, enable_auto_pong=False, read_buffer_init_size=read_size)
+            lambda request: server, "127.0.0.1", 0, enable_auto_pong=False, read_buffer_init_size=read_size
+        )
         url = f"ws://127.0.0.1:{factory_server.sockets[0].getsockname()[1]}/"
         transport, _ = await picows.ws_connect(lambda: client, url, enable_auto_pong=False)
         for kind, payload, fin in data_frames:
@@ -179,7 +190,9 @@ def test_what_a_client_writes_on_a_socket_pair_parses_to_the_same(frames):
                     if got[-1] is not None:
                         break
                     got.pop()
-                    parser.feed(await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 70_000), 10))
+                    parser.feed(
+                        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 70_000), 10)
+                    )
             return [(int(one[0]), one[1], bool(one[2])) for one in got]
 
     assert asyncio.run(main()) == [f for f in frames if f[0] != CLOSE]
@@ -213,7 +226,9 @@ async def test_a_socket_pair_of_either_family_carries_frames(family):
             assert transport.underlying_transport.get_extra_info("socket").family == socket.AF_UNIX
     else:
         server = await picows.ws_create_server(lambda request: Recorder(), "127.0.0.1", 0)
-        transport, _ = await picows.ws_connect(Recorder, f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        transport, _ = await picows.ws_connect(
+            Recorder, f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        )
         assert transport.underlying_transport.get_extra_info("socket").family == socket.AF_INET
         transport.disconnect(graceful=False)
         await transport.wait_disconnected()

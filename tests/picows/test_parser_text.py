@@ -49,7 +49,9 @@ def test_a_character_may_be_cut_between_fragments():
 
 
 def test_a_character_may_span_many_fragments_and_a_ping():
-    fragments = [frame(TEXT if i == 0 else CONTINUATION, bytes([b]), fin=False) for i, b in enumerate("😀".encode())]
+    fragments = [
+        frame(TEXT if i == 0 else CONTINUATION, bytes([b]), fin=False) for i, b in enumerate("😀".encode())
+    ]
     data = frame(PING, b"\xff").join(fragments) + frame(CONTINUATION)
 
     frames, error = parse(data)
@@ -89,12 +91,12 @@ def test_compressed_text_of_an_extension_is_not_checked():
 
     frames, error = parse(data, allowed_rsv=4)
 
-    # Only the first frame of a compressed message carries RSV1 (RFC 7692 6); the last message is not compressed.
+    # Only the first frame of a compressed message carries RSV1 (RFC 7692 6); the last is not compressed.
     assert frames == [(TEXT, b"\xff", False), (CONTINUATION, b"\xff", True)]
     assert error.code == 1007
 
 
-# ------------------------------------------------------------------------------------------- 5.5.1, 7.4: CLOSE
+# ------------------------------------------------------------------------------------------ 5.5.1, 7.4: CLOSE
 
 VALID_CODES = [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999]
 INVALID_CODES = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 65535]
@@ -143,7 +145,7 @@ def test_a_close_may_come_inside_a_fragmented_text():
     assert parse(data) == ([(TEXT, b"\xe2", False), (CLOSE, close_payload(1001), True)], None)
 
 
-# ------------------------------------------------------------------------------------------------ strict=False
+# ----------------------------------------------------------------------------------------------- strict=False
 
 
 def test_lax_reserved_bits_come_out_as_they_are():

@@ -87,7 +87,9 @@ async def test_a_file_in_the_way_is_not_removed(tmp_path):
 
 async def test_an_unconnected_unix_socket_from_a_factory_is_refused():
     with pytest.raises(ValueError, match="must be connected"):
-        await ws_connect(Recorder, "ws://localhost/", socket_factory=lambda h, p: socket.socket(socket.AF_UNIX))
+        await ws_connect(
+            Recorder, "ws://localhost/", socket_factory=lambda h, p: socket.socket(socket.AF_UNIX)
+        )
 
 
 @pytest.mark.parametrize("leaves_unread", [False, True])
@@ -105,7 +107,7 @@ async def test_a_paused_connection_whose_peer_has_gone_leaves_the_loop_idle(addr
     peer.close()
     started = time.process_time()
 
-    await asyncio.sleep(0.3)    # idle time is what is measured
+    await asyncio.sleep(0.3)  # idle time is what is measured
     used_s = time.process_time() - started
     listener.transport.underlying_transport.resume_reading()
     await listener.until_event("disconnected")

@@ -119,7 +119,9 @@ async def read_head(sock):
 async def read_exactly(sock, size):
     data = b""
     while len(data) < size:
-        piece = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, size - len(data)), TIMEOUT_S)
+        piece = await asyncio.wait_for(
+            asyncio.get_running_loop().sock_recv(sock, size - len(data)), TIMEOUT_S
+        )
         assert piece, f"closed after {len(data)} bytes, expected {size}"
         data += piece
     return data
@@ -147,9 +149,14 @@ async def client_of_bare_server(listener=None, behind_101=b"", **options):
 
     async def upgrade():
         head = await read_head(theirs)
-        key = next(line.split(b": ")[1] for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key"))
-        await write_all(theirs, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        b"Sec-WebSocket-Accept: " + accept_for(key) + b"\r\n\r\n" + behind_101)
+        key = next(
+            line.split(b": ")[1] for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key")
+        )
+        await write_all(
+            theirs,
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_for(key) + b"\r\n\r\n" + behind_101,
+        )
 
     try:
         connected, _ = await asyncio.gather(
@@ -178,8 +185,11 @@ async def server_of_bare_client(factory, **options):
     sock.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(sock, server.sockets[0].getsockname())
-        await write_all(sock, b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n\r\n")
+        await write_all(
+            sock,
+            b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n\r\n",
+        )
         yield server, sock
     finally:
         sock.close()

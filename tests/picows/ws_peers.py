@@ -1,4 +1,4 @@
-"""The other end of a connection, on a blocking socket of its own: speaks frame by frame, or misbehaves on purpose."""
+"""The other end of a connection, on a blocking socket: speaks frame by frame, or misbehaves on purpose."""
 
 import asyncio
 import base64
@@ -19,7 +19,9 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 def accept_key(request):
     """Sec-WebSocket-Accept for the key in a request (RFC 6455 4.2.2)."""
     lines = request.split(b"\r\n")
-    key = next(line.split(b":", 1)[1].strip() for line in lines if line.lower().startswith(b"sec-websocket-key"))
+    key = next(
+        line.split(b":", 1)[1].strip() for line in lines if line.lower().startswith(b"sec-websocket-key")
+    )
     return base64.b64encode(hashlib.sha1(key + _GUID).digest())
 
 
