@@ -275,8 +275,8 @@ cdef class TcpStream(Stream):
             self._timer = None
         if self._is_graceful and error is None and not self._at_eof and self._shut_down_sending():
             self._is_lingering = True
-            # Nobody sees the socket any more. If the event loop ends meanwhile, its descriptor is closed without the
-            # warning that an unclosed socket object gives.
+            # Nobody sees the socket any more. If the event loop ends meanwhile, its descriptor is closed
+            # without the warning that an unclosed socket object gives.
             self._sock.detach()
             self._is_detached = True
             self._timer = self.loop.call_later(LINGER_S, self._stop_lingering)
