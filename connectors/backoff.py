@@ -51,6 +51,12 @@ class Window:
             self._taken.append((now_ns, cost))
             self._used += cost
 
+    def renew(self, taken_ns: int, now_ns: int) -> None:
+        """What was taken at `taken_ns` is over only now: the venue may have counted it at any time since."""
+        if (taken_ns, 1) in self._taken:
+            self._taken.remove((taken_ns, 1))
+            self._taken.append((now_ns, 1))
+
     def note_used(self, now_ns: int, used: int) -> None:
         """The venue says that `used` units are gone: it also counts what others on this address took."""
         if self._count:

@@ -161,6 +161,7 @@ class Dialogue:
         self.dial_ns = NEVER_NS  # when the next dial is due, while WAITING
         self.last_recv_ns = 0
         self.sent_before = 0  # messages on the next socket before it is ours: a race measures its candidates
+        self._dialled_ns = 0
         self._reason = ""
         self._age_ns = NEVER_NS
         self._live_since_ns: int | None = None
@@ -314,10 +315,13 @@ class Dialogue:
 
     def _dial(self, now_ns: int) -> list[Action]:
         self.dial_ns = NEVER_NS
+        self._dialled_ns = now_ns
         self._budget.take(now_ns)
         return [Dial(self._backoff.losses + 1)]
 
     def _greet(self, now_ns: int) -> list[Action]:
+        self._budget.renew(self._dialled_ns, now_ns)
+        self._dialled_ns = 0
         self.last_recv_ns = now_ns
         self._live_since_ns = None
         age_s = self._exchange.facts.limits.age_s
@@ -338,6 +342,8 @@ class Dialogue:
         return [Tell(StatusKind.LIVE, None, f"{len(self.subscriptions.streams)} streams")]
 
     def _lose(self, now_ns: int) -> list[Action]:
+        self._budget.renew(self._dialled_ns, now_ns)
+        self._dialled_ns = 0
         wait_ns = self._backoff.on_lost(now_ns, self._live_since_ns)
         self._live_since_ns = None
         self.dial_ns = self._budget.ready_ns(now_ns + wait_ns)

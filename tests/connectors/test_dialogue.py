@@ -379,3 +379,12 @@ def test_window_admits_exactly_its_budget() -> None:
 
     step = 1.0 + Window.SLACK_S
     assert taken == pytest.approx([0, 0, 0, step, step, step, 2 * step, 2 * step, 2 * step, 3 * step])
+
+
+def test_a_slow_dial_counts_until_it_is_over() -> None:
+    window = Window(Budget(count=1, per_s=1.0))
+    window.take(0)
+
+    window.renew(0, 5 * S)
+
+    assert window.ready_ns(5 * S) == 6 * S + round(Window.SLACK_S * S)
