@@ -28,7 +28,11 @@ Activity = Callable[[Stream], tuple[int, int]]
 
 GIVE_UP_AFTER = 2  # attempts without an ack or data, when nothing else lives either
 MAX_PATIENCE = 32  # deadlines of a stream that never comes double up to so many times their length
-GAPS_OF_SILENCE = 20  # a stream may be silent for so many of its own mean gaps
+GAPS_OF_SILENCE = 20  # a slow stream may be silent for so many of its own mean gaps
+# A fast one is missed sooner than its channel's threshold says: after this many mean gaps, but not before LOOK_NS.
+# Markets pause: a second without a trade in a stream of fifty a second is nothing.
+GAPS_OF_A_FAST_STREAM = 200
+LOOK_NS = 10 * NS_PER_S  # how often the rate of a live stream is measured
 NEVER_NS = (1 << 63) - 1
 
 
@@ -378,12 +382,16 @@ class Subscriptions:
         return [Told(StatusKind.STALE, each.stream, f"silent for {(now_ns - last_ns) / NS_PER_S:.1f} s")]
 
     def _silence_ns(self, each: Subscription) -> int:
-        """How long a live stream may be silent: the channel's threshold, more if it is slow by nature."""
+        """How long a live stream may be silent: the channel's threshold, less or more by the stream's own rate."""
         if each.quiet_s is None:
             return NEVER_NS
-        return max(round(each.quiet_s * NS_PER_S), round(each.gap_ns * GAPS_OF_SILENCE))
+        allowed = round(each.quiet_s * NS_PER_S)
+        if each.gap_ns:
+            allowed = min(allowed, max(LOOK_NS, round(each.gap_ns * GAPS_OF_A_FAST_STREAM)))
+        return max(allowed, round(each.gap_ns * GAPS_OF_SILENCE))
 
     def _arm_look(self, each: Subscription, now_ns: int) -> None:
         allowed = self._silence_ns(each)
         last_ns = self._activity(each.stream)[1] or now_ns
-        each.deadline_ns = NEVER_NS if allowed == NEVER_NS else max(last_ns + allowed, now_ns + 1)
+        look_ns = max(min(last_ns + allowed, now_ns + LOOK_NS), now_ns + 1)
+        each.deadline_ns = NEVER_NS if allowed == NEVER_NS else look_ns
