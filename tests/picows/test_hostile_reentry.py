@@ -1,4 +1,4 @@
-"""Callbacks that run the event loop, processes that fork, bodies in crumbs: no crash, silence or stall."""
+"""Callbacks that run the event loop, forks, bodies in crumbs, broken redirects: no crash, silence or stall."""
 
 import asyncio
 import os
@@ -8,7 +8,12 @@ import time
 
 import pytest
 
-from picows.http1 import BodyReader
+from picows import WSInvalidURL
+from picows.errors import WSInvalidStatusError
+from picows.http1 import BodyReader, split_head
+from picows.redirect import redirect_target
+from picows.upgrade import WSUpgradeResponse
+from picows.url import parse_url
 
 from .ws_listeners import Recorder
 from .ws_peers import WAIT_S, dial_upgrade
@@ -128,3 +133,14 @@ def test_a_body_of_chunks_of_one_byte_takes_time_in_proportion_to_its_size():
     small_s = min(cpu_s(4_000) for _ in range(3))
     large_s = min(cpu_s(40_000) for _ in range(3))
     assert large_s < 25 * small_s, f"10 times the body took {large_s / small_s:.0f} times as long"
+
+
+@pytest.mark.parametrize("location", ["ws://[::1", "//[", "ws://a]b/"])
+def test_a_redirect_to_unmatched_brackets_is_an_invalid_url(location):
+    """urljoin() raises a bare ValueError, which a reconnect loop that catches WSError would die of."""
+    response = WSUpgradeResponse(
+        b"HTTP/1.1", 302, split_head(f"\r\nLocation: {location}\r\n\r\n".encode())[1]
+    )
+    refusal = WSInvalidStatusError("redirected", None, None, response)
+    with pytest.raises(WSInvalidURL):
+        redirect_target(parse_url("ws://127.0.0.1/"), refusal)
