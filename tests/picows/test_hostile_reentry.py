@@ -1,4 +1,4 @@
-"""Callbacks that run the event loop, forks, bodies in crumbs, broken redirects: no crash, silence or stall."""
+"""Callbacks that run the loop, forks, bodies in crumbs, broken redirects: no crash, silence or stall."""
 
 import asyncio
 import os
