@@ -171,8 +171,8 @@ class BodyReader:
             self.is_truncated = True
         self.is_done = True
 
-    def _keep(self, data: bytes) -> bytes:
-        """Keep what belongs to the body or chunk, return what follows it."""
+    def _keep(self, data: bytes) -> None:
+        """Keep what belongs to the body or chunk, drop what follows it."""
         size = len(data) if self._left is None else min(self._left, len(data))
         room = MAX_BODY_BYTES - len(self._kept)
         self._kept += data[: min(size, room)]
@@ -180,22 +180,27 @@ class BodyReader:
             self.is_done = self.is_truncated = True
         if self._left is not None:
             self._left -= size
-        return data[size:]
 
     def _feed_chunked(self, data: bytes) -> None:
-        while data and not self.is_done:
-            data = self._keep(data) if self._is_in_chunk and self._left else self._read_line(data)
+        # By index: with chunks of one byte, copies of the rest would take time that grows with its square.
+        at = 0
+        while at < len(data) and not self.is_done:
+            if self._is_in_chunk and self._left:
+                end = min(at + self._left, len(data))
+                self._keep(data[at:end])
+            else:
+                end = data.find(b"\n", at, at + _MAX_CHUNK_LINE) + 1 or min(at + _MAX_CHUNK_LINE, len(data))
+                self._read_line(data[at:end])
+            at = end
 
-    def _read_line(self, data: bytes) -> bytes:
-        """Read a chunk-size line, or the empty line behind a chunk; return what follows it."""
-        line, newline, rest = data.partition(b"\n")
-        self._line += line + newline
+    def _read_line(self, piece: bytes) -> None:
+        """Read some of a chunk-size line, or of the empty line behind a chunk."""
+        self._line += piece
         if len(self._line) > _MAX_CHUNK_LINE:
             self.is_done = self.is_truncated = True
-        elif newline:
+        elif piece.endswith(b"\n"):
             self._end_line(bytes(self._line))
             self._line.clear()
-        return rest
 
     def _end_line(self, line: bytes) -> None:
         if self._is_in_chunk:

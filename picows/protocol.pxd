@@ -23,6 +23,7 @@ cdef class Connection(StreamOwner):
         Callbacks _callbacks
         FrameParser _parser
         WSFrame _frame
+        bint _is_busy                    # with received bytes: frames point into the window
         bint _in_callback                # an exception now is the listener's, not the parser's
         bint _auto_pong
 
@@ -32,6 +33,7 @@ cdef class Connection(StreamOwner):
         double _last_received_s
 
     cdef int _upgrade(self) except -1
+    cdef int _let_go(self) except -1
     cdef int _open(self, object upgraded) except -1
     cdef int _deliver(self) except -1
     cdef int _deliver_frames(self) except -1

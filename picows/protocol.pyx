@@ -1,8 +1,7 @@
 """Connection: ties the stream, the handshake, the parser, the keep-alive and the listener of one connection.
 
 From recv to the listener's method it is one synchronous call chain: the stream has read into the window and
-calls
-`on_received`, which parses and calls the listener. Every failure goes through `_fail`.
+calls `on_received`, which parses and calls the listener. Every failure goes through `_fail`.
 """
 
 import time
@@ -67,7 +66,6 @@ cdef class Connection(StreamOwner):
             self._stream.close_now(False)
 
     # ------------------------------------------------------------------ before the connection is open
-
     cdef int on_open(self) except -1:
         cdef bytes request = self._role.begin()
         if request:
@@ -152,17 +150,31 @@ cdef class Connection(StreamOwner):
         return 0
 
     # ------------------------------------------------------------------ received bytes
-
     cdef int on_received(self) except -1:
         if self._keepalive is not None:
             self._last_received_s = _monotonic()
-        if not self.is_open:
-            return self._upgrade()
-        return self._deliver()
+        self._is_busy = True
+        try:
+            if self.is_open:
+                self._deliver()
+            else:
+                self._upgrade()
+        finally:
+            self._is_busy = False
+            if self.transport.is_disconnected:
+                self._let_go()      # a callback ran the event loop, and that lost the stream
+        return 0
+
+    cdef int _let_go(self) except -1:
+        """The listener usually refers to the transport: let neither wait for the garbage collector."""
+        self.window.clear()
+        self._callbacks = None
+        self._listener = None
+        self.transport.ping_sender = None
+        return 0
 
     cdef int _deliver(self) except -1:
-        """Hand out all whole frames in the window. An exception leaves by `_on_exception`, which says
-        whether to go on."""
+        """Hand out all whole frames in the window; after an error `_on_exception` says whether to go on."""
         while True:
             try:
                 self._deliver_frames()
@@ -171,8 +183,7 @@ cdef class Connection(StreamOwner):
                 self._frame = self._release(self._frame)
                 self._on_exception(exc)
             except BaseException as exc:
-                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep, but the connection is
-                # unusable.
+                # KeyboardInterrupt, SystemExit, CancelledError: not ours, but the connection is unusable.
                 self._frame = self._release(self._frame)
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
                 self.window.clear()
@@ -240,7 +251,6 @@ cdef class Connection(StreamOwner):
         return True
 
     # ------------------------------------------------------------------ failures
-
     cdef int _on_exception(self, object error) except -1:
         """From the parser, or from on_ws_frame or is_user_specific_pong."""
         if isinstance(error, WSProtocolError):
@@ -277,7 +287,6 @@ cdef class Connection(StreamOwner):
         return self.transport.close_with(code, reason)
 
     # ------------------------------------------------------------------ the stream's other reports
-
     cdef int on_eof(self) except -1:
         if not self.is_open:
             self._role.failed(self._role.end())
@@ -294,17 +303,14 @@ cdef class Connection(StreamOwner):
             self._timer.cancel()
             self._timer = None
         self.transport.end(error)
-        self.window.clear()
         try:
             self._tell_lost(error)
         finally:
             # Also where a listener raises what is no Exception: nobody may wait for ever.
             self.transport.release_waiters()
             self._role.lost(self)
-            # The listener usually refers to the transport: let neither wait for the garbage collector.
-            self._callbacks = None
-            self._listener = None
-            self.transport.ping_sender = None
+            if not self._is_busy:
+                self._let_go()
         return 0
 
     def _tell_lost(self, error):
@@ -313,9 +319,6 @@ cdef class Connection(StreamOwner):
             return
         if self.transport.is_debug:
             self._logger.log(PICOWS_DEBUG_LL, "disconnected, %s", error)
-        self._disconnected()
-
-    def _disconnected(self):
         try:
             self._listener.on_ws_disconnected(self.transport)
         except Exception as exc:
@@ -349,10 +352,10 @@ cdef class Connection(StreamOwner):
             self._logger.error("exception in %s, the connection stays open", name, exc_info=exc)
 
     # ------------------------------------------------------------------ keep-alive
-
     def send(self):
         """Pings and the keep-alive: send what the listener calls a ping."""
-        self._listener.send_user_specific_ping(self.transport)
+        cdef WSListener listener = self._listener    # kept alive: see on_received
+        listener.send_user_specific_ping(self.transport)
 
     def on_pong(self):
         """A pong has come: the peer is alive."""
@@ -386,8 +389,8 @@ cdef class Connection(StreamOwner):
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "an exception occurred in the auto-ping loop")
 
     def _give_up(self):
-        seconds = self.options.auto_ping_reply_timeout
-        text = f"peer has not replied to ping/heartbeat request within {seconds} second(s)"
+        text = (f"peer has not replied to ping/heartbeat request within "
+                f"{self.options.auto_ping_reply_timeout} second(s)")
         self._logger.info("disconnecting: %s", text)
         if self.transport.disconnect_error is None:
             self.transport.disconnect_error = TimeoutError(text)

@@ -33,7 +33,11 @@ def redirect_target(url: WSParsedURL, refusal: WSInvalidStatusError) -> WSParsed
     locations = refusal.response.headers.getall("Location", [])
     if len(locations) != 1:
         raise redirect_error(f"expected one Location header in a redirect, got {len(locations)}", refusal)
-    target = parse_url(urljoin(url.url, locations[0]))
+    try:
+        location = urljoin(url.url, locations[0])
+    except ValueError:  # an IPv6 address without its end: parse_url says it in our terms
+        location = locations[0]
+    target = parse_url(location)
     if url.is_secure and not target.is_secure:
         where = f"{target.host}:{target.port}"
         raise redirect_error(f"refused to be redirected from wss:// to ws:// at {where}", refusal)

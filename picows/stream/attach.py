@@ -9,8 +9,20 @@ from typing import Any
 
 from picows.stream.asyncio import LoopProtocol, LoopStream
 from picows.stream.loopio import STREAMS
-from picows.stream.tcp import TcpStream, tune_socket
+from picows.stream.tcp import TcpStream
 from picows.stream.tls import TlsStream
+
+
+def tune_socket(sock: socket.socket) -> None:
+    """TCP_NODELAY, and TCP_QUICKACK where there is one: latency over throughput. Nothing on AF_UNIX."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_QUICKACK"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    except OSError:
+        pass  # the peer is gone already: reading says so
 
 
 async def attach_client(

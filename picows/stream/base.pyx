@@ -60,15 +60,16 @@ cdef class Stream(EventTarget):
     cdef int _watermark(self) except -1:
         """Compare what is queued with the limits and tell the owner when it crosses one."""
         cdef Py_ssize_t queued = self.queued()
-        if self._owner is None or self._is_lost or self._is_closing or self.holds_pause:
+        cdef StreamOwner owner = self._owner    # kept alive: a listener may run the loop and lose it
+        if owner is None or self._is_lost or self._is_closing or self.holds_pause:
             return 0
         if not self._is_write_paused:
             if queued > self._high:
                 self._is_write_paused = True
-                self._owner.on_pause_writing()
+                owner.on_pause_writing()
         elif queued <= self._low:
             self._is_write_paused = False
-            self._owner.on_resume_writing()
+            owner.on_resume_writing()
         return 0
 
     def get_extra_info(self, str name not None, default=None):

@@ -51,9 +51,11 @@ cdef extern from *:
       static int epoll_wait(int a, struct epoll_event *b, int c, int d) { (void)a; (void)b; (void)c; (void)d;
       errno = ENOSYS; return -1; }
       static int ws_close_fd(int fd) { (void)fd; return 0; }
+      static long ws_pid(void) { return 0; }
     #endif
     #if defined(__linux__)
       static int ws_close_fd(int fd) { return close(fd); }
+      static long ws_pid(void) { return (long)getpid(); }
     #endif
     """
     const bint WS_HAS_EPOLL
@@ -68,6 +70,7 @@ cdef extern from *:
     int epoll_ctl(int epfd, int op, int fd, epoll_event* event) noexcept
     int epoll_wait(int epfd, epoll_event* events, int maxevents, int timeout) noexcept
     int ws_close_fd(int fd) noexcept
+    long ws_pid() noexcept
 
 HAS_EPOLL = WS_HAS_EPOLL
 
@@ -103,6 +106,9 @@ cdef class Poller:
 cdef class EpollPoller(Poller):
     cdef:
         int _epfd
+        # The process that opened it. A forked child shares the epoll instance with its parent, so what a
+        # child removes from it (an exit does that) the parent would never hear of again.
+        long _pid
         list _targets            # by file descriptor; None where nothing is watched
         # by file descriptor: tells a reused number from the socket an event was meant for
         uint32_t* _generations
@@ -111,6 +117,7 @@ cdef class EpollPoller(Poller):
     def __cinit__(self, loop):
         self._loop = loop
         self._epfd = -1
+        self._pid = 0
         self._targets = []
         self._generations = NULL
         self._slots = 0
@@ -125,6 +132,8 @@ cdef class EpollPoller(Poller):
         cdef epoll_event event
         cdef int fd = target.fd
         cdef bint is_new
+        if self._epfd >= 0 and self._pid != ws_pid():
+            return 0
         self._reserve(fd)
         is_new = self._targets[fd] is not target
         if not is_new and target._watched == events:
@@ -147,8 +156,9 @@ cdef class EpollPoller(Poller):
         cdef int fd = target.fd
         if fd < 0 or fd >= self._slots or self._targets[fd] is not target:
             return 0
-        memset(&event, 0, sizeof(event))
-        epoll_ctl(self._epfd, EPOLL_CTL_DEL, fd, &event)
+        if self._pid == ws_pid():
+            memset(&event, 0, sizeof(event))
+            epoll_ctl(self._epfd, EPOLL_CTL_DEL, fd, &event)
         self._targets[fd] = None
         target._watched = 0
         self.count -= 1
@@ -203,6 +213,7 @@ cdef class EpollPoller(Poller):
         self._epfd = epoll_create1(EPOLL_CLOEXEC)
         if self._epfd < 0:
             self._raise("epoll_create1")
+        self._pid = ws_pid()
         try:
             self._loop.add_reader(self._epfd, self._on_ready)
         except BaseException:
@@ -215,7 +226,7 @@ cdef class EpollPoller(Poller):
         """Nothing is watched any more: leave no descriptor behind."""
         if self._epfd < 0:
             return 0
-        if not self._loop.is_closed():
+        if not self._loop.is_closed() and self._pid == ws_pid():
             self._loop.remove_reader(self._epfd)
         ws_close_fd(self._epfd)
         self._epfd = -1
@@ -227,12 +238,17 @@ cdef class EpollPoller(Poller):
 
 @cython.final
 cdef class LoopPoller(Poller):
+    cdef long _pid               # as in EpollPoller: the loop's selector is shared with a forked child, too
+
     def __cinit__(self, loop):
         self._loop = loop
+        self._pid = os.getpid()
         self.count = 0
 
     cdef int watch(self, EventTarget target, uint32_t events) except -1:
         cdef uint32_t before = target._watched
+        if self._pid != os.getpid():
+            return 0
         if before == 0 and events:
             self.count += 1
         if events & READABLE and not before & READABLE:
@@ -249,7 +265,7 @@ cdef class LoopPoller(Poller):
         return 0
 
     cdef int forget(self, EventTarget target) except -1:
-        if self._loop.is_closed():
+        if self._loop.is_closed() or self._pid != os.getpid():
             target._watched = 0
             return 0
         return self.watch(target, 0)

@@ -21,6 +21,8 @@ cdef class TcpStream(Stream):
         bint _is_graceful        # closing after the backlog is sent
         bint _is_lingering       # lost as far as the owner knows; waiting for the peer's end of stream
         bint _is_detached        # _sock has given its descriptor to us alone
+        bint _is_handing_up      # the owner is being told of received bytes; no second read until it returns
+        bint _was_disturbed      # one was wanted meanwhile, by an event loop that a callback runs
         object _error            # why it closes
         object _timer            # of close() or of lingering
 
@@ -29,6 +31,7 @@ cdef class TcpStream(Stream):
                         const char* body, Py_ssize_t body_size) except -1
     cdef int _read(self) except -1
     cdef int _read_end(self, object error) except -1
+    cdef int _hand_up(self) except -1
     cdef int _before_shutdown(self) except -1
 
     cdef int _write_failed(self, Py_ssize_t code) except -1

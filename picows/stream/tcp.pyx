@@ -1,11 +1,8 @@
-"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv into the window, send from where the
-frame lies.
+"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv into the window, send from where it lies.
 
 Closing follows RFC 6455 7.1.1: what is queued is sent, then the sending side is shut down, then whatever the
-peer
-still sends is read and dropped until it closes too. Closing a socket with unread data resets the connection
-instead,
-and a reset may destroy a CLOSE frame that the peer has not read yet.
+peer still sends is read and dropped until it closes too. Closing a socket with unread data resets the
+connection instead, and a reset may destroy a CLOSE frame that the peer has not read yet.
 """
 
 import asyncio
@@ -21,8 +18,7 @@ from .poller cimport READABLE, WRITABLE
 # A socket that always has more gets this many reads per wake-up, then the others have their turn.
 cdef int READS_PER_WAKEUP = 4
 
-# How long a closed stream waits for the peer's end. The owner has been told already; only the descriptor
-# lives on.
+# How long a closed stream waits for the peer's end. The owner has been told; only the descriptor lives on.
 cdef double LINGER_S = 2.0
 
 
@@ -59,7 +55,6 @@ cdef class TcpStream(Stream):
         return 0
 
     # ------------------------------------------------------------------ reading
-
     cdef int on_ready(self, bint readable, bint writable) except -1:
         if self._is_lingering:
             self._discard()
@@ -69,6 +64,8 @@ cdef class TcpStream(Stream):
         if readable and self.fd >= 0 and not self._is_lost:
             if self._is_closing:
                 self._check_reset()
+            elif self._is_handing_up:
+                self._put_off()
             elif self._wants_read:
                 self._read()
             else:
@@ -98,12 +95,39 @@ cdef class TcpStream(Stream):
                     return self._read_end(None)
                 return self._read_end(_os_error(<int>-got))
             self._owner.window.commit(got)
-            self._owner.on_received()
+            self._hand_up()
             if got < room or self._is_closing or self._is_lost or not self._wants_read:
                 # Fewer than asked for: the socket is empty, and asking again would only say so. If it has
                 # more, or an error, the poller reports it again (it is level-triggered).
                 return 0
         return 1
+
+    cdef int _hand_up(self) except -1:
+        """Tell the owner. A callback may run the event loop, and that may lose the stream and the owner."""
+        cdef StreamOwner owner = self._owner
+        self._is_handing_up = True
+        try:
+            owner.on_received()
+        finally:
+            self._is_handing_up = False
+            if self._was_disturbed:
+                self._was_disturbed = False
+                self._update_watch()
+                self.loop.call_soon(self._catch_up)
+        return 0
+
+    def _put_off(self):
+        """Readable while the frames of the last read are out: their memory must not be written. Look away."""
+        self._was_disturbed = True
+        if self._backlog.size > 0:
+            self.io.poller.watch(self, WRITABLE)
+        else:
+            self.io.poller.forget(self)
+
+    def _catch_up(self):
+        """After a disturbed callback: what no event will tell again."""
+        if self._error is not None:
+            self._read_after_write_failed()
 
     cdef int _read_end(self, object error) except -1:
         """Reading is over: end of stream (error is None) or an error."""
@@ -117,8 +141,7 @@ cdef class TcpStream(Stream):
         return 0
 
     def _reset_while_paused(self):
-        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and
-        would do so for ever: look away.
+        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read: look away.
 
         What the peer sent before it is delivered when reading resumes, then the end.
         """
@@ -170,8 +193,7 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _write_failed(self, Py_ssize_t code) except -1:
-        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for
-        one.
+        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why.
 
         It is read to the end from the event loop, since the caller may be in the middle of a callback.
         """
@@ -187,6 +209,9 @@ cdef class TcpStream(Stream):
         if self._is_lost:
             return
         if not self._is_closing:
+            if self._is_handing_up:
+                self._was_disturbed = True
+                return      # _catch_up comes back here
             if not self._wants_read:
                 return      # resume_reading comes back here
             try:
@@ -226,7 +251,6 @@ cdef class TcpStream(Stream):
         return self._backlog.size
 
     # ------------------------------------------------------------------ closing
-
     cdef int close_now(self, bint graceful) except -1:
         if self._is_lost:
             return 0
@@ -369,18 +393,6 @@ cdef class TcpStream(Stream):
                 self.loop.call_soon(self._read_after_write_failed)
 
 
-def tune_socket(sock):
-    """TCP_NODELAY, and TCP_QUICKACK where there is one: latency over throughput. Nothing on AF_UNIX."""
-    if sock.family not in (socket.AF_INET, getattr(socket, "AF_INET6", None)):
-        return
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_QUICKACK"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-    except OSError:
-        pass    # the peer is gone already: reading says so
-
-
 cdef object _os_error(int code):
-    """The OSError subclass of an errno: ConnectionResetError, BrokenPipeError ..."""
+    # An OSError of the right subclass: ConnectionResetError, BrokenPipeError ...
     return OSError(code, os.strerror(code))

@@ -118,7 +118,7 @@ cdef class TlsStream(TcpStream):
                 filled += got
             if filled:
                 self._owner.window.commit(filled)
-                self._owner.on_received()
+                self._hand_up()
             else:
                 self._owner.window.settle(self._owner.window._need)
         if self._outgoing.pending:
@@ -136,8 +136,14 @@ cdef class TlsStream(TcpStream):
             self.loop.call_soon(self._resume_records)
         TcpStream.resume_reading(self)
 
+    def _catch_up(self):
+        self._resume_records()
+        TcpStream._catch_up(self)
+
     def _resume_records(self):
-        if self._wants_read and not self._is_closing and not self._is_lost:
+        if self._is_handing_up:
+            self._was_disturbed = True
+        elif self._is_secured and self._wants_read and not self._is_closing and not self._is_lost:
             try:
                 self._read_records()
             except BaseException:

@@ -141,7 +141,7 @@ async def test_p44_tcp_nodelay_is_on(open_end):
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux only")
 async def test_p44_tcp_quickack_is_asked_for(serve, connect, monkeypatch):
-    from picows.stream import attach, tcp
+    from picows.stream import attach
 
     seen = []
 
@@ -153,7 +153,8 @@ async def test_p44_tcp_quickack_is_asked_for(serve, connect, monkeypatch):
             seen.append(option)
             self._sock.setsockopt(*option)
 
-    monkeypatch.setattr(attach, "tune_socket", lambda sock: tcp.tune_socket(Spy(sock)))
+    tune_socket = attach.tune_socket
+    monkeypatch.setattr(attach, "tune_socket", lambda sock: tune_socket(Spy(sock)))
     serving = await serve()
     await connect(serving.port)
 
