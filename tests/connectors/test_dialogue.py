@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.backoff import NS_PER_S, Backoff, Window
+from connectors.backoff import Backoff, Window
 from connectors.dialogue import (
     TRANSITIONS,
     Action,
@@ -23,108 +23,13 @@ from connectors.dialogue import (
     State,
     Tell,
 )
-from connectors.exchange import Channel, Exchange, Inbound, Kind
+from connectors.exchange import Inbound, Kind
 from connectors.facts import Budget
-from connectors.instrument import Stream
-from connectors.registry import load_exchange
-from connectors.settings import BackoffSettings, ConnectionSettings, HeartbeatSettings, RttSettings
+from connectors.settings import BackoffSettings, HeartbeatSettings, RttSettings
 from connectors.status import StatusKind
 from connectors.subscriptions import SubState
 
-S = NS_PER_S
-FACTS = """
-title: Toy venue
-source: ["this test"]
-read: 2026-11-23
-routes: {public: {url: "wss://toy.example/ws"}}
-symbols: [{unified: '^(?P<base>[A-Z]+)-(?P<quote>[A-Z]+)$', native: '$base$quote', example: BTC-USDT}]
-channels:
-  trade: {name: trades, route: public, first_data_s: 5, quiet_s: 10}
-  liquidation: {name: forced, route: public, quiet_s: null}
-frames: {data: [{start: '{"topic":"', end: '"'}], pong: [pong]}
-subscribe:
-  topic: "$name.$symbol"
-  key: "$topic"
-  item: '"$topic"'
-  request: '{"op":"subscribe","args":[$items],"id":$id}'
-  unrequest: '{"op":"unsubscribe","args":[$items],"id":$id}'
-  ack: request
-  ack_s: 2
-  max_topics: 4
-heartbeat: {client: {send: PING, every_s: 3, reply_s: 1}}
-limits: {connects: {count: 2, per_s: 10}, messages: {count: 4, per_s: 1}, age_s: 100}
-"""
-
-
-class Told:
-    """A dialogue with a clock that the test moves."""
-
-    def __init__(self, directory: Path, symbols: str = "A B C D", **settings: object) -> None:
-        (directory / "toy.yaml").write_text(FACTS)
-        self.exchange: Exchange = load_exchange("toy", [directory])
-        self.streams = [self._stream("trade", symbol) for symbol in symbols.split()]
-        self.activity: dict[str, tuple[int, int]] = {}
-        self.now_ns = 1000 * S
-        self.budget = Window(self.exchange.facts.limits.connects)
-        defaults: dict[str, object] = {
-            "backoff": BackoffSettings(base_s=1, max_s=8, reset_s=20),
-            "heartbeat": HeartbeatSettings(every_s=1e6),
-            "rtt": RttSettings(rounds=0, every_s=1e6),
-        }
-        self.dialogue = Dialogue(
-            self.exchange,
-            ConnectionSettings(exchange="toy", symbols=(), channels=(), **{**defaults, **settings}),  # type: ignore[arg-type]
-            self.streams,
-            activity=lambda stream: self.activity.get(stream.topic, (0, 0)),
-            budget=self.budget,
-            rng=random.Random(7),
-        )
-
-    def _stream(self, kind: str, symbol: str) -> Stream:
-        return self.exchange.stream(Channel(kind), self.exchange.instrument(f"{symbol}-USDT"))
-
-    def until(self, seconds: float) -> list[tuple[float, Action]]:
-        """Run all deadlines of the next `seconds`, each at its time."""
-        began, end = self.now_ns, self.now_ns + round(seconds * S)
-        out: list[tuple[float, Action]] = []
-        while (due := self.dialogue.next_deadline_ns(self.now_ns)) <= end:
-            self.now_ns = max(due, self.now_ns)
-            actions = self.dialogue.on_timer(self.now_ns)
-            out.extend(((self.now_ns - began) / S, action) for action in actions)
-            if not actions and self.dialogue.next_deadline_ns(self.now_ns) <= self.now_ns:
-                raise AssertionError("a deadline that has passed leads to nothing: this would spin")
-        self.now_ns = end
-        return out
-
-    def open(self) -> list[Action]:
-        self.dialogue.step(Event.START, self.now_ns)
-        self.until(0)
-        return self.dialogue.step(Event.OPENED, self.now_ns)
-
-    def data(self, stream: Stream) -> list[Action]:
-        count, _ = self.activity.get(stream.topic, (0, 0))
-        self.activity[stream.topic] = (count + 1, self.now_ns)
-        self.dialogue.last_recv_ns = self.now_ns
-        return self.dialogue.on_first_data(stream, self.now_ns)
-
-    def live(self) -> None:
-        self.open()
-        self.dialogue.on_pong(None, self.now_ns)
-        for stream in self.streams:
-            self.data(stream)
-
-    def ack(self, request_id: int) -> list[Action]:
-        return self.dialogue.on_inbound(Inbound(Kind.ACK, request_id=request_id), self.now_ns)
-
-
-def sent(actions: list[Action] | list[tuple[float, Action]]) -> list[str]:
-    """Texts of all Send, pings left out."""
-    plain = [each[1] if isinstance(each, tuple) else each for each in actions]
-    return [each.payload.decode() for each in plain if isinstance(each, Send) and each.payload != b"PING"]
-
-
-def kinds(actions: list[Action]) -> list[StatusKind]:
-    return [each.kind for each in actions if isinstance(each, Tell)]
+from .dialogue_support import S, Told, kinds, sent
 
 
 def test_every_state_but_the_last_can_be_stopped() -> None:
@@ -192,25 +97,6 @@ def test_ack_without_data_is_asked_again_for_that_stream_alone(tmp_path: Path) -
     assert all("AUSDT" not in text for text in sent(actions))
     assert told.dialogue.state is State.SUBSCRIBING
     assert told.dialogue.subscriptions.state_of(told.streams[0]) is SubState.LIVE
-
-
-def test_silence_is_measured_by_the_streams_own_rate(tmp_path: Path) -> None:
-    told = Told(tmp_path, "A B")
-    told.live()
-    # A: a message a second, then silence. B: one message in 4 s, then silence.
-    for second in range(40):
-        told.until(1.0)
-        for stream, is_due in ((told.streams[0], True), (told.streams[1], second % 4 == 0)):
-            count = told.activity[stream.topic][0]
-            if is_due:
-                told.activity[stream.topic] = (count + 1, told.now_ns)
-
-    actions = told.until(30.0)
-
-    restarted = [(at, action.stream.topic) for at, action in actions if isinstance(action, Restarted)]
-    # quiet_s is 10. A's mean gap is 1 s: it may be silent for 20 s; B's is 4 s: 80 s.
-    assert restarted[0] == (pytest.approx(20.0, abs=1.0), "trades.AUSDT")
-    assert {topic for _, topic in restarted} == {"trades.AUSDT"}
 
 
 def test_stream_that_may_be_silent_for_ever_needs_no_data(tmp_path: Path) -> None:
