@@ -39,8 +39,7 @@ cpdef enum WSAutoPingStrategy:
 
 cdef class WSFrame:
     cdef:
-        # The payload: valid during the callback only, NULL afterwards. At least 256 bytes behind it are
-        # readable.
+        # The payload: valid during the callback only, NULL afterwards. 256 bytes behind it are readable.
         char* payload_ptr
         readonly Py_ssize_t payload_size
         readonly Py_ssize_t tail_size        # received bytes behind this frame

@@ -3,12 +3,9 @@
 """WSFrame and the enums of RFC 6455 section 5.2 and 7.4.
 
 A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames
-of a
-connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A memoryview
-that is
-kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB) until it is
-released, so
-copy what you keep for long: `frame.get_payload_as_bytes()`.
+of a connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A
+memoryview that is kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB)
+until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
 import cython
@@ -135,14 +132,12 @@ cdef class WSFrame:
     cpdef object get_payload_as_memoryview(self):
         """A read-only view of the payload, without a copy.
 
-        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes of
-        payload.
+        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes.
         """
         return memoryview(self)
 
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO:
-        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it carries none. AssertionError on other
-        frames."""
+        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it has none. AssertionError on other frames."""
         self._check_close()
         if self.payload_size < 2:
             return WSCloseCode.NO_INFO

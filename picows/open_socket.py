@@ -23,8 +23,7 @@ _REPLACED = {
     "port": "url",
     "all_errors": "nothing: the first error is raised, the others are its notes",
 }
-# One timeout covers all of them: websocket_handshake_timeout and close_timeout. The last was a no-op in
-# picows 2.
+# websocket_handshake_timeout and close_timeout stand for the first two; the last was a no-op in picows 2.
 _IGNORED = {"ssl_handshake_timeout", "ssl_shutdown_timeout", "zero_copy_unsafe_ssl_write"}
 
 

@@ -1,8 +1,7 @@
 """Connection: ties the stream, the handshake, the parser, the keep-alive and the listener of one connection.
 
 From recv to the listener's method it is one synchronous call chain: the stream has read into the window and
-calls
-`on_received`, which parses and calls the listener. Every failure goes through `_fail`.
+calls `on_received`, which parses and calls the listener. Every failure goes through `_fail`.
 """
 
 import time
@@ -161,8 +160,7 @@ cdef class Connection(StreamOwner):
         return self._deliver()
 
     cdef int _deliver(self) except -1:
-        """Hand out all whole frames in the window. An exception leaves by `_on_exception`, which says
-        whether to go on."""
+        """Hand out all whole frames in the window; after an error `_on_exception` says whether to go on."""
         while True:
             try:
                 self._deliver_frames()
@@ -171,8 +169,7 @@ cdef class Connection(StreamOwner):
                 self._frame = self._release(self._frame)
                 self._on_exception(exc)
             except BaseException as exc:
-                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep, but the connection is
-                # unusable.
+                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep. The connection is unusable.
                 self._frame = self._release(self._frame)
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
                 self.window.clear()

@@ -54,11 +54,9 @@ async def ws_create_server(
     """Listen for WebSocket connections.
 
     ws_listener_factory: called with the WSUpgradeRequest of each client, before its headers are checked.
-    Returns a
-        WSListener (the upgrade goes on), a WSUpgradeResponseWithListener (its response is sent: a 101 with
-        headers of
-        your own, or any other status), or None (404). An exception is logged and answered with 500.
-        Look at the Origin header if browsers may connect: `picows.handshake.origin_is_allowed`.
+        Returns a WSListener (the upgrade goes on), a WSUpgradeResponseWithListener (its response is sent: a
+        101 with headers of your own, or any other status), or None (404). An exception is logged and answered
+        with 500. Look at the Origin header if browsers may connect: `picows.handshake.origin_is_allowed`.
     host, port: as in loop.create_server; port 0 takes a free one: `server.sockets[0].getsockname()`.
     path: an AF_UNIX address instead; sock: a listening or bound socket instead.
     ssl: a server-side SSLContext for wss.

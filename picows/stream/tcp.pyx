@@ -1,11 +1,8 @@
-"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv into the window, send from where the
-frame lies.
+"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv goes into the window.
 
 Closing follows RFC 6455 7.1.1: what is queued is sent, then the sending side is shut down, then whatever the
-peer
-still sends is read and dropped until it closes too. Closing a socket with unread data resets the connection
-instead,
-and a reset may destroy a CLOSE frame that the peer has not read yet.
+peer still sends is read and dropped until it closes too. Closing a socket with unread data resets the
+connection instead, and a reset may destroy a CLOSE frame that the peer has not read yet.
 """
 
 import asyncio
@@ -21,8 +18,7 @@ from .poller cimport READABLE, WRITABLE
 # A socket that always has more gets this many reads per wake-up, then the others have their turn.
 cdef int READS_PER_WAKEUP = 4
 
-# How long a closed stream waits for the peer's end. The owner has been told already; only the descriptor
-# lives on.
+# How long a closed stream waits for the peer's end. The owner has been told already; the descriptor lives on.
 cdef double LINGER_S = 2.0
 
 
@@ -117,8 +113,7 @@ cdef class TcpStream(Stream):
         return 0
 
     def _reset_while_paused(self):
-        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read now, and
-        would do so for ever: look away.
+        """Epoll reports a reset (on AF_UNIX any hang-up) of a socket that is not read, for ever: look away.
 
         What the peer sent before it is delivered when reading resumes, then the end.
         """
@@ -170,8 +165,7 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _write_failed(self, Py_ssize_t code) except -1:
-        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why for
-        one.
+        """Sending is over. What the peer sent before may still be there, perhaps a CLOSE that says why.
 
         It is read to the end from the event loop, since the caller may be in the middle of a callback.
         """
@@ -275,8 +269,8 @@ cdef class TcpStream(Stream):
             self._timer = None
         if self._is_graceful and error is None and not self._at_eof and self._shut_down_sending():
             self._is_lingering = True
-            # Nobody sees the socket any more. If the event loop ends meanwhile, its descriptor is closed without the
-            # warning that an unclosed socket object gives.
+            # Nobody sees the socket any more. If the event loop ends meanwhile, its descriptor is closed
+            # without the warning that an unclosed socket object gives.
             self._sock.detach()
             self._is_detached = True
             self._timer = self.loop.call_later(LINGER_S, self._stop_lingering)
