@@ -52,10 +52,8 @@ cdef class WSFrame:
         readonly bint rsv3
         readonly bint last_in_buffer         # no further whole frame has been received
 
-        # Memory safety: views may outlive the callback, and then keep the block they point into.
-        ws_block_t* _block                   # borrowed during the callback, owned once the callback is over
-        Py_ssize_t _exports                  # memoryviews that are out
-        bint _is_over                        # the callback has returned
+        # Borrowed, NULL after the callback. Views may outlive it: each holds the block it points into.
+        ws_block_t* _block
 
     cpdef bytes get_payload_as_bytes(self)
     cpdef str get_payload_as_utf8_text(self)

@@ -66,13 +66,7 @@ cdef class WSFrame:
     def __cinit__(self):
         self.payload_ptr = NULL
         self._block = NULL
-        self._exports = 0
-        self._is_over = True
         self.set_type(0)
-
-    def __dealloc__(self):
-        if self._is_over:
-            ws_block_drop(self._block)
 
     cdef void set_type(self, int opcode) noexcept:
         self.msg_type = <WSMsgType>opcode
@@ -81,27 +75,22 @@ cdef class WSFrame:
     cdef void begin(self, ws_block_t* block) noexcept:
         """The callback is about to run: the payload lies in `block`."""
         self._block = block
-        self._is_over = False
 
     cdef void end(self) noexcept:
-        """The callback has returned: close the frame, or make it own its block for the views that are out."""
-        self._is_over = True
+        """The callback has returned: close the frame. Views that are out hold the block themselves."""
         self.payload_ptr = NULL
-        if self._exports > 0:
-            ws_block_hold(self._block)
-        else:
-            self._block = NULL
+        self._block = NULL
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         self._check_open()
         PyBuffer_FillInfo(view, self, self.payload_ptr, self.payload_size, 1, flags)
-        self._exports += 1
+        # Each view has a reference of its own: without the GIL it may be released on another thread, while
+        # this one closes the frame.
+        ws_block_hold(self._block)
+        view.internal = self._block
 
     def __releasebuffer__(self, Py_buffer* view):
-        self._exports -= 1
-        if self._exports == 0 and self._is_over:
-            ws_block_drop(self._block)
-            self._block = NULL
+        ws_block_drop(<ws_block_t*>view.internal)
 
     cdef int _check_open(self) except -1:
         if self.payload_ptr is NULL:
