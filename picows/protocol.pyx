@@ -208,8 +208,7 @@ cdef class Connection(StreamOwner):
 
     cdef WSFrame _release(self, WSFrame frame):
         """After an exception: close the frame, whose traceback may keep it, and go on with a fresh one."""
-        if not frame._is_over:
-            frame.end()
+        frame.end()
         return WSFrame()
 
     cdef int _control(self, WSFrame frame) except -1:
@@ -316,9 +315,9 @@ cdef class Connection(StreamOwner):
         try:
             self._listener.on_ws_disconnected(self.transport)
         except Exception as exc:
-            if self.transport.stored_error is None:
+            if self.transport.is_client_side and self.transport.stored_error is None:
                 self.transport.stored_error = exc
-            if not self.transport.is_client_side:
+            else:
                 self._logger.error("exception in on_ws_disconnected", exc_info=exc)
 
     cdef int on_pause_writing(self) except -1:

@@ -255,7 +255,10 @@ cdef class WSTransport:
         if self.pings is None:
             self.pings = Pings(self.ping_sender.send, time.monotonic)
         self.expects_pong = True
-        self.pings.send(waiter)
+        try:
+            self.pings.send(waiter)
+        finally:
+            self.expects_pong = bool(self.pings)    # nothing is out if the listener's ping has failed
 
     async def measure_roundtrip_time(self, rounds, timeout=None):
         """Send the listener's ping `rounds` times, one after the other.
@@ -352,6 +355,7 @@ cdef class WSTransport:
             self.disconnect_error = error
         if self.pings is not None:
             self.pings.fail(ConnectionResetError("the connection ended before the pong came"))
+            self.pings = None   # it refers to the connection, which refers to us
         return 0
 
     def release_waiters(self):

@@ -133,6 +133,8 @@ cdef class TcpStream(Stream):
 
     cdef int write(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1:
+        if self._is_closing:
+            return 0
         return self._write_raw(head, head_size, body, body_size)
 
     cdef int _write_raw(self, const char* head, Py_ssize_t head_size,
