@@ -112,6 +112,9 @@ class ClientUpgrade:
             self._is_followed = self._follows_redirects and is_redirect(response)
             self._feed_body(rest)
             return None
+        except WSHandshakeError as exc:
+            exc.raw_body = rest
+            raise
         listener = self._make_listener(self._request, response)
         return Upgraded(listener, self._request, response, b"", rest)
 
