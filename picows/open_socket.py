@@ -53,7 +53,7 @@ class DialOptions:
         _check_context("ssl_context", ssl_context)
         _check_context("proxy_ssl_context", proxy_ssl_context)
         proxy_url = None if proxy is None else parse_proxy_url(proxy)
-        if proxy_ssl_context is not None and (proxy_url is None or not proxy_url.is_secure):
+        if proxy_ssl_context is not None and proxy_url is not None and not proxy_url.is_secure:
             raise ValueError("proxy_ssl_context: only an https:// proxy is reached through TLS")
         if isinstance(max_redirects, bool) or not isinstance(max_redirects, int) or max_redirects < 0:
             raise ValueError(f"max_redirects: expected a number >= 0, got {max_redirects!r}")

@@ -48,6 +48,7 @@ async def ws_create_server(
     backlog: int = 100,
     reuse_address: bool | None = None,
     reuse_port: bool | None = None,
+    keep_alive: bool | None = None,
     start_serving: bool = True,
     **kwargs: Any,
 ) -> WSServer:
@@ -62,6 +63,7 @@ async def ws_create_server(
     ssl: a server-side SSLContext for wss.
     websocket_handshake_timeout: seconds a client has for TLS and its upgrade request.
     reuse_port: several servers, in threads or processes, share the port (SO_REUSEPORT).
+    keep_alive: connections are probed by TCP (SO_KEEPALIVE); auto ping finds a dead peer much sooner.
     The other options: see ws_connect.
 
     Exceptions of listeners are logged, see the README.
@@ -98,6 +100,7 @@ async def ws_create_server(
         flags=flags,
         reuse_address=reuse_address,
         reuse_port=reuse_port,
+        keep_alive=bool(keep_alive),
     )
     server = WSServer(ws_listener_factory, sockets, options, ssl, backlog)
     if start_serving:
