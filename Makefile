@@ -18,7 +18,7 @@ BENCHES = $(wildcard tests/bench/bench_*.py)
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run check format test test-c sanitize bench wheel clean distclean
+.PHONY: help venv build run echo check format test test-c sanitize bench wheel clean distclean
 
 help:  ## list the targets
 	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
@@ -42,8 +42,12 @@ build: $(INSTALLED)  ## compile the extensions in place; only what changed
 	    module=$${so#build/lib.*/}; test -e "$${module%%.*}.pyx" || rm -v "$$so"; done
 	@$(PY) setup.py --quiet build_ext --inplace
 
-run: build  ## start an echo server and a client on loopback, print round trips
-	@echo "== run: python -m picows.examples.echo_demo"
+run: build  ## two mock exchanges and a connector with two strategies on loopback, for 20 s
+	@echo "== run: connectors run configs/demo.yaml"
+	@$(BIN)/connectors run configs/demo.yaml
+
+echo: build  ## the core alone: an echo server and a client on loopback, print round trips
+	@echo "== echo: python -m picows.examples.echo_demo"
 	@$(PY) -m picows.examples.echo_demo
 
 # Every tool has its say before the target fails.

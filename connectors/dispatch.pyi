@@ -1,8 +1,14 @@
+from typing_extensions import disjoint_base
+
 from connectors.hub import Hub
 from connectors.status import Status
 from connectors.strategy import Strategy
 from picows import WSTransport
 
+__pyx_capi__: dict[str, object]
+CALLBACKS: tuple[str, ...]
+
+@disjoint_base
 class Slot:
     strategy: Strategy
     name: str

@@ -17,10 +17,12 @@ cdef extern from *:
     }
     #else
     static long long conn_monotonic(void) {
-        struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (long long)t.tv_sec * 1000000000LL + t.tv_nsec;
+        struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (long long)t.tv_sec * 1000000000LL +
+        t.tv_nsec;
     }
     static long long conn_wall(void) {
-        struct timespec t; clock_gettime(CLOCK_REALTIME, &t); return (long long)t.tv_sec * 1000000000LL + t.tv_nsec;
+        struct timespec t; clock_gettime(CLOCK_REALTIME, &t); return (long long)t.tv_sec * 1000000000LL +
+        t.tv_nsec;
     }
     #endif
     #define CONN_IS_HEAPTYPE(o) ((PyType_GetFlags(Py_TYPE(o)) & Py_TPFLAGS_HEAPTYPE) != 0)
@@ -68,7 +70,8 @@ cdef int call_native(Strategy strategy, int which, object first, object second) 
 
 
 cdef class Slot:
-    """A strategy of a run. `hub` hears of exceptions, slow calls and of the switch-off (connectors.hub.Hub)."""
+    """A strategy of a run. `hub` hears of exceptions, slow calls and of the switch-off
+    (connectors.hub.Hub)."""
 
     def __init__(self, Strategy strategy not None, hub, *, tuple connections=(), int max_errors=10):
         self.strategy = strategy

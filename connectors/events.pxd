@@ -1,7 +1,8 @@
 """Market data as strategies see it. Reused views: valid during the callback; `.copy()` keeps one.
 
 Every event: instrument, stream, exchange_ns (0: the venue sends none), recv_ns (one clock read per recv).
-Every `*_int` is value * 10**scale of the instrument (price_scale, size_scale); ABSENT (None in Python) = not sent.
+Every `*_int` is value * 10**scale of the instrument (price_scale, size_scale); ABSENT (None in Python) =
+not sent.
 """
 from libc.stdint cimport int32_t, int64_t
 
@@ -34,13 +35,14 @@ cdef class Quote(Event):
         int64_t sequence                # the venue's update id, or ABSENT
 
 cdef class BookChange(Event):
-    """Levels of one book message, sizes absolute, 0 deletes. C arrays grow, never shrink below what was needed."""
+    """Levels of one book message, sizes absolute, 0 deletes. C arrays grow, never shrink below what was
+    needed."""
     cdef:
         readonly bint is_snapshot       # replaces the whole book
         int64_t first_id                # ABSENT where the venue sends none
         int64_t last_id
         int64_t prev_id                 # last_id of the message before this one, as the venue says
-        int64_t checksum                # as the venue sent it, signed or not; ABSENT: none (or a venue's "not used")
+        int64_t checksum                # as sent, signed or not; ABSENT: none (or a venue's "not used")
         int64_t* bid_levels             # pairs px, sz: 2 * bid_count numbers, as sent (not sorted)
         int64_t* ask_levels
         Py_ssize_t bid_count
@@ -65,7 +67,8 @@ cdef class Ticker(Event):
         int64_t low_px
         int64_t mark_px
         int64_t index_px
-        readonly double volume          # base units; aggregates are doubles: they may leave int64 at a fine scale. NaN: absent
+        # base units; aggregates are doubles: they may leave int64 at a fine scale. NaN: absent
+        readonly double volume
         readonly double turnover        # quote units
         readonly double open_interest   # the venue's unit (base or contracts)
 
@@ -96,4 +99,5 @@ cdef class Liquidation(Event):
     cdef:
         int64_t px
         int64_t sz
-        readonly int32_t side           # side of the liquidating order: -1 a long was closed, +1 a short was closed
+        # side of the liquidating order: -1 a long was closed, +1 a short was closed
+        readonly int32_t side

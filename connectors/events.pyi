@@ -1,16 +1,20 @@
 from decimal import Decimal
 
+from typing_extensions import disjoint_base
+
 from connectors.instrument import Instrument, Stream
 
 BUY: int
 SELL: int
 
+@disjoint_base
 class Event:
     instrument: Instrument
     stream: Stream | None
     exchange_ns: int
     recv_ns: int
 
+@disjoint_base
 class Trade(Event):
     side: int
     count: int
@@ -27,6 +31,7 @@ class Trade(Event):
     def decimal(self) -> tuple[Decimal, Decimal]: ...
     def copy(self) -> Trade: ...
 
+@disjoint_base
 class Quote(Event):
     @property
     def bid_int(self) -> int | None: ...
@@ -49,6 +54,7 @@ class Quote(Event):
     def decimal(self) -> tuple[Decimal | None, Decimal | None, Decimal | None, Decimal | None]: ...
     def copy(self) -> Quote: ...
 
+@disjoint_base
 class BookChange(Event):
     is_snapshot: bool
     @property
@@ -65,6 +71,7 @@ class BookChange(Event):
     def checksum_value(self) -> int | None: ...
     def copy(self) -> BookChange: ...
 
+@disjoint_base
 class Ticker(Event):
     volume: float
     turnover: float
@@ -96,6 +103,7 @@ class Ticker(Event):
     def decimal(self) -> dict[str, Decimal]: ...
     def copy(self) -> Ticker: ...
 
+@disjoint_base
 class Candle(Event):
     interval: str
     open_ns: int
@@ -115,6 +123,7 @@ class Candle(Event):
     def decimal(self) -> tuple[Decimal, Decimal, Decimal, Decimal]: ...
     def copy(self) -> Candle: ...
 
+@disjoint_base
 class Funding(Event):
     rate: float
     rate_text: str | None
@@ -127,6 +136,7 @@ class Funding(Event):
     def decimal(self) -> Decimal | None: ...
     def copy(self) -> Funding: ...
 
+@disjoint_base
 class Liquidation(Event):
     side: int
     @property

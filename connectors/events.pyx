@@ -1,4 +1,5 @@
-"""Market data as strategies see it: reused views, valid during the callback. See events.pxd for the fields."""
+"""Market data as strategies see it: reused views, valid during the callback. See events.pxd for the
+fields."""
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.math cimport NAN
 
@@ -46,7 +47,8 @@ cdef class Trade(Event):
 
     def decimal(self):
         """(price, size) as exact Decimals."""
-        return as_decimal(self.px, self.instrument.price_scale), as_decimal(self.sz, self.instrument.size_scale)
+        cdef Instrument instrument = self.instrument
+        return as_decimal(self.px, instrument.price_scale), as_decimal(self.sz, instrument.size_scale)
 
     def copy(self):
         cdef Trade other = Trade.__new__(Trade)
@@ -57,7 +59,8 @@ cdef class Trade(Event):
 
     def __repr__(self):
         price, size = self.decimal()
-        return f"Trade({self.instrument.key} {'sell' if self.side < 0 else 'buy'} {size} @ {price} id={self.id})"
+        side = "sell" if self.side < 0 else "buy"
+        return f"Trade({self.instrument.key} {side} {size} @ {price} id={self.id})"
 
 
 cdef class Quote(Event):
@@ -127,7 +130,10 @@ cdef list _float_rows(int64_t* levels, Py_ssize_t count, Instrument instrument):
     cdef Py_ssize_t i
     cdef double price_unit = pow10_double(instrument.price_scale)
     cdef double size_unit = pow10_double(instrument.size_scale)
-    return [(<double> levels[2 * i] / price_unit, <double> levels[2 * i + 1] / size_unit) for i in range(count)]
+    return [
+        (<double> levels[2 * i] / price_unit, <double> levels[2 * i + 1] / size_unit)
+        for i in range(count)
+    ]
 
 
 cdef class BookChange(Event):
@@ -169,10 +175,12 @@ cdef class BookChange(Event):
     def bids(self): return _float_rows(self.bid_levels, self.bid_count, self.instrument)
     @property
     def asks(self): return _float_rows(self.ask_levels, self.ask_count, self.instrument)
+
     @property
     def ids(self):
         """(first_id, last_id, prev_id); None where the venue sends none."""
         return as_int(self.first_id), as_int(self.last_id), as_int(self.prev_id)
+
     @property
     def checksum_value(self): return as_int(self.checksum)
 
@@ -191,7 +199,8 @@ cdef class BookChange(Event):
 
     def __repr__(self):
         what = "snapshot" if self.is_snapshot else "change"
-        return f"BookChange({self.instrument.key} {what} ids={self.ids} {self.bid_count}+{self.ask_count} levels)"
+        levels = f"{self.bid_count}+{self.ask_count} levels"
+        return f"BookChange({self.instrument.key} {what} ids={self.ids} {levels})"
 
 
 cdef class Ticker(Event):
@@ -240,7 +249,8 @@ cdef class Ticker(Event):
         cdef Ticker other = Ticker.__new__(Ticker)
         self._copy_base(other)
         other.last_px, other.last_sz = self.last_px, self.last_sz
-        other.bid_px, other.bid_sz, other.ask_px, other.ask_sz = self.bid_px, self.bid_sz, self.ask_px, self.ask_sz
+        other.bid_px, other.bid_sz = self.bid_px, self.bid_sz
+        other.ask_px, other.ask_sz = self.ask_px, self.ask_sz
         other.open_px, other.high_px, other.low_px = self.open_px, self.high_px, self.low_px
         other.mark_px, other.index_px = self.mark_px, self.index_px
         other.volume, other.turnover, other.open_interest = self.volume, self.turnover, self.open_interest
@@ -322,7 +332,8 @@ cdef class Liquidation(Event):
 
     def decimal(self):
         """(price, size) as exact Decimals."""
-        return as_decimal(self.px, self.instrument.price_scale), as_decimal(self.sz, self.instrument.size_scale)
+        cdef Instrument instrument = self.instrument
+        return as_decimal(self.px, instrument.price_scale), as_decimal(self.sz, instrument.size_scale)
 
     def copy(self):
         cdef Liquidation other = Liquidation.__new__(Liquidation)

@@ -14,6 +14,7 @@ cdef enum FixedFault:
     FIXED_RANGE = 3         # leaves int64
 
 cdef int64_t parse_fixed(const char* text, Py_ssize_t size, int scale, int* fault) noexcept nogil
-cdef int64_t fixed_of(object text, int scale) except? -1    # str, bytes, int, float; raises DecodeError, ScaleError
+# str, bytes, int, float; raises DecodeError, ScaleError
+cdef int64_t fixed_of(object text, int scale) except? -1
 cdef object text_of(int64_t value, int scale)               # shortest decimal text, no exponent
 cdef double pow10_double(int scale) noexcept nogil

@@ -1,6 +1,7 @@
 from decimal import Decimal
 
 MAX_SCALE: int
+__pyx_capi__: dict[str, object]
 
 def to_fixed(text: str | bytes | float | Decimal, scale: int) -> int: ...
 def to_text(value: int, scale: int) -> str: ...

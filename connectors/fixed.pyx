@@ -125,7 +125,8 @@ def _raise(text, scale, fault):
     if fault == FIXED_SYNTAX:
         raise DecodeError(f"expected a decimal number, got {text!r:.60}")
     if fault == FIXED_PRECISION:
-        raise ScaleError(f"{text!r:.60} has more than {scale} decimal digits; set a larger scale for this instrument")
+        raise ScaleError(
+            f"{text!r:.60} has more than {scale} decimal digits; set a larger scale for this instrument")
     raise ScaleError(f"{text!r:.60} at scale {scale} leaves int64; set a smaller scale for this instrument")
 
 

@@ -1,6 +1,7 @@
 """A picows.WSFrame over bytes that came from elsewhere: a capture, or a frame that was kept back.
 
-Strategies get the very type they get from a socket, with the same life: valid during the callback, closed after it.
+Strategies get the very type they get from a socket, with the same life: valid during the callback, closed
+after it.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy

@@ -3,7 +3,8 @@ from libc.stdint cimport INT64_MIN
 
 cdef int RECENT = 64
 cdef Py_ssize_t MAX_SEEN = 1_000_000
-# A venue that starts its ids anew (a test network after a reset) is far below; it must not be taken for old trades.
+# A venue that starts its ids anew (a test network after a reset) is far below; it must not be taken for
+# old trades.
 cdef int64_t MAX_REPEAT = 10_000_000
 
 

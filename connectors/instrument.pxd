@@ -15,7 +15,8 @@ cdef class Instrument:
         readonly int size_scale
         readonly object price_tick      # Decimal or None: not known
         readonly object size_step       # Decimal or None
-        readonly object contract_size   # Decimal: size unit in base (inverse: in quote); 1 where sizes are in base
+        # Decimal: size unit in base (inverse: in quote); 1 where sizes are in base
+        readonly object contract_size
         readonly bint is_inverse
         readonly bint is_scale_known    # False: the facts' default scales, no instrument list was read
 
@@ -35,5 +36,6 @@ cdef class Stream:
 
         # Set by the session.
         public bint is_wanted           # somebody overrides the typed callback: decode it
-        public object state             # what the verbs keep between messages of this stream (ticker deltas); or None
+        # what the verbs keep between messages of this stream (ticker deltas); or None
+        public object state
         public object counters          # metrics.StreamCounters

@@ -1,6 +1,8 @@
 from decimal import Decimal
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from connectors.facts import ChannelFact
 from connectors.metrics import StreamCounters
 
@@ -9,6 +11,7 @@ STREAM_KINDS: tuple[str, ...]
 
 def scale_of(step: str | Decimal) -> int: ...
 
+@disjoint_base
 class Instrument:
     exchange: str
     symbol: str
@@ -42,6 +45,7 @@ class Instrument:
     def price_text(self, value: int) -> str: ...
     def size_text(self, value: int) -> str: ...
 
+@disjoint_base
 class Stream:
     exchange: str
     connection: str

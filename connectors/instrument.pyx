@@ -19,7 +19,8 @@ cdef class Instrument:
 
     def __init__(
         self, str exchange, str symbol, str native, *, str kind="spot", int price_scale=8, int size_scale=8,
-        price_tick=None, size_step=None, contract_size=Decimal(1), bint is_inverse=False, bint is_scale_known=True,
+        price_tick=None, size_step=None, contract_size=Decimal(1), bint is_inverse=False,
+        bint is_scale_known=True,
     ):
         if kind not in KINDS:
             raise ConfigError(f"{exchange}:{symbol}: kind: expected one of {', '.join(KINDS)}, got {kind!r}")

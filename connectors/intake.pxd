@@ -1,4 +1,5 @@
-"""What kind of frame is it, and of which stream? Fragments joined, gzip inflated, one look at the first bytes."""
+"""What kind of frame is it, and of which stream? Fragments joined, gzip inflated, one look at the first
+bytes."""
 from libc.stdint cimport int64_t, uint64_t
 
 from connectors.booksync cimport BookSync
@@ -17,8 +18,10 @@ cdef class Entry:
         readonly int64_t last_ns        # monotonic, of the last of them; 0: none
         readonly bint is_awaited        # tell the owner of the next message
         readonly bint is_muted          # another socket delivers this stream now
-        readonly list held              # payloads kept back until this socket takes over; None: deliver at once
-        readonly list siblings          # Entry: other kinds in the same messages (ticker and funding); or None
+        # payloads kept back until this socket takes over; None: deliver at once
+        readonly list held
+        # Entry: other kinds in the same messages (ticker and funding); or None
+        readonly list siblings
         StreamCounters counters
         int64_t epoch                   # of the book, at the last callback
         int64_t _error_told_ns
@@ -54,7 +57,8 @@ cdef class Intake(Sink):
         Entry _last                     # of the last message
         set _unknown_told
 
-    cdef int take(self, object frame, object payload, int opcode, bint fin, const char* data, Py_ssize_t size) except -1
+    cdef int take(self, object frame, object payload, int opcode, bint fin, const char* data,
+                  Py_ssize_t size) except -1
     cdef int _fragment(self, object frame, int opcode, bint fin, const char* data, Py_ssize_t size) except -1
     cdef int _inflate(self, object frame, object payload) except -1
     cdef int _message(self, object frame, object payload, const char* data, Py_ssize_t size) except -1

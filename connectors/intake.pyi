@@ -1,5 +1,7 @@
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from connectors.booksync import BookSync
 from connectors.exchange import Exchange
 from connectors.gate import Gate
@@ -8,6 +10,7 @@ from connectors.metrics import ConnectionCounters
 from connectors.owner import Owner
 from connectors.sink import Sink
 
+@disjoint_base
 class Entry:
     stream: Stream
     gate: Gate
@@ -21,6 +24,7 @@ class Entry:
     def __init__(self, stream: Stream, gate: Gate, sync: BookSync | None = None) -> None: ...
     def add_sibling(self, entry: Entry) -> None: ...
 
+@disjoint_base
 class Intake(Sink):
     exchange: Exchange
     entries: dict[bytes, Entry]

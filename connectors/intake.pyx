@@ -1,6 +1,8 @@
-"""What kind of frame is it, and of which stream? Fragments joined, gzip inflated, one look at the first bytes.
+"""What kind of frame is it, and of which stream? Fragments joined, gzip inflated, one look at the first
+bytes.
 
-The facts' frames.data tell data from all else by their first bytes, and the key that follows names the stream. Only what
+The facts' frames.data tell data from all else by their first bytes, and the key that follows names the
+stream. Only what
 is no data goes through `Exchange.classify`, which may parse it.
 """
 import logging
@@ -73,7 +75,8 @@ cdef class Intake(Sink):
 
     # Frames
 
-    cdef int take(self, object frame, object payload, int opcode, bint fin, const char* data, Py_ssize_t size) except -1:
+    cdef int take(self, object frame, object payload, int opcode, bint fin, const char* data,
+                  Py_ssize_t size) except -1:
         """One data frame (opcode 0, 1, 2). recv_ns and mono_ns are set. payload: a buffer over `data`."""
         self.counters.frames += 1
         self.counters.bytes += <uint64_t> size
@@ -89,7 +92,8 @@ cdef class Intake(Sink):
         if opcode != 0:
             self._joined = bytearray()
             self._is_joining = True
-            # Fragments go to on_ws_frame as they come; not if another socket delivers their stream, or will have to.
+            # Fragments go to on_ws_frame as they come; not if another socket delivers their stream, or
+            # will have to.
             entry = None if self._is_gzip else self._find(data, size)
             self._is_joining_data = self._held_count == 0 and (
                 self._is_gzip or self._starts_data(data, size) if entry is None else not entry.is_muted)
@@ -98,7 +102,7 @@ cdef class Intake(Sink):
         if len(self._joined) + size > self._max_message:
             self._is_joining = False
             self._joined = None
-            self.owner.fail(f"a fragmented message is longer than {self._max_message} bytes (frames.max_message_bytes)")
+            self._too_long("fragmented message")
             return 0
         self._joined += data[:size]
         if self._is_joining_data:
@@ -114,6 +118,9 @@ cdef class Intake(Sink):
             return self._inflate(joined, whole)
         return self._message(joined, whole, PyBytes_AS_STRING(whole), len(whole))
 
+    def _too_long(self, what):
+        self.owner.fail(f"a {what} is longer than {self._max_message} bytes (frames.max_message_bytes)")
+
     cdef int _inflate(self, object frame, object payload) except -1:
         cdef bytes whole
         inflater = zlib.decompressobj(wbits=47)
@@ -121,20 +128,23 @@ cdef class Intake(Sink):
             whole = inflater.decompress(payload, self._max_message)
         except zlib.error as error:
             self.counters.unknown += 1
-            self._tell_unknown(Inbound(Kind.UNKNOWN, text=f"expected a gzip frame: {error}"), bytes(payload[:200]))
+            inbound = Inbound(Kind.UNKNOWN, text=f"expected a gzip frame: {error}")
+            self._tell_unknown(inbound, bytes(payload[:200]))
             return 0
         if inflater.unconsumed_tail:
-            self.owner.fail(f"a message inflates to more than {self._max_message} bytes (frames.max_message_bytes)")
+            self._too_long("message, inflated,")
             return 0
         return self._message(frame, whole, PyBytes_AS_STRING(whole), len(whole))
 
     cdef int _message(self, object frame, object payload, const char* data, Py_ssize_t size) except -1:
         cdef Entry entry = self._find(data, size)
         cdef bytes pong
+        cdef Py_ssize_t length
         if entry is not None:
             return self._data(entry, frame, payload, size)
         for pong in self._pongs:
-            if size >= PyBytes_GET_SIZE(pong) and memcmp(data, PyBytes_AS_STRING(pong), PyBytes_GET_SIZE(pong)) == 0:
+            length = PyBytes_GET_SIZE(pong)
+            if size >= length and memcmp(data, PyBytes_AS_STRING(pong), length) == 0:
                 self.counters.control += 1
                 self.owner.on_inbound(_PONG, b"")
                 return 0

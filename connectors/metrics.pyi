@@ -1,3 +1,6 @@
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class Histogram:
     count: int
     max_ns: int
@@ -5,6 +8,7 @@ class Histogram:
     def add(self, value_ns: int) -> None: ...
     def percentile_ns(self, percent: float) -> int | None: ...
 
+@disjoint_base
 class StreamCounters:
     messages: int
     bytes: int
@@ -19,6 +23,7 @@ class StreamCounters:
     first_recv_ns: int
     def as_dict(self) -> dict[str, int]: ...
 
+@disjoint_base
 class ConnectionCounters:
     frames: int
     bytes: int

@@ -4,7 +4,8 @@ cdef extern from *:
     """
     #if defined(_MSC_VER)
     #include <intrin.h>
-    static int conn_top_bit(unsigned long long v) { unsigned long i; _BitScanReverse64(&i, v); return (int)i; }
+    static int conn_top_bit(unsigned long long v) { unsigned long i; _BitScanReverse64(&i, v); return
+    (int)i; }
     #else
     static inline int conn_top_bit(unsigned long long v) { return 63 - __builtin_clzll(v); }
     #endif
@@ -44,7 +45,8 @@ cdef class Histogram:
         self.record(value_ns)
 
     def percentile_ns(self, double percent):
-        """The value that `percent` of all are not above; None if there is none yet. Raises ValueError outside 0..100."""
+        """The value that `percent` of all are not above; None if there is none yet. Raises ValueError
+        outside 0..100."""
         cdef uint64_t wanted, seen = 0
         cdef int bucket
         if not 0 <= percent <= 100:
@@ -66,7 +68,8 @@ cdef class StreamCounters:
         """All counters by name."""
         return {
             "messages": self.messages, "bytes": self.bytes, "events": self.events, "gaps": self.gaps,
-            "resyncs": self.resyncs, "duplicates": self.duplicates, "dropped": self.dropped, "errors": self.errors,
+            "resyncs": self.resyncs, "duplicates": self.duplicates, "dropped": self.dropped,
+            "errors": self.errors,
             "resubscribes": self.resubscribes,
         }
 

@@ -1,6 +1,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from connectors.dispatch import Slot
 from connectors.exchange import Exchange
 from connectors.instrument import Stream
@@ -9,6 +11,7 @@ from connectors.metrics import ConnectionCounters
 from connectors.owner import Owner
 from connectors.sink import Sink
 
+@disjoint_base
 class Pipeline(Intake):
     transport: Any
     def __init__(

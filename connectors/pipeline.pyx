@@ -1,9 +1,10 @@
-"""From a data message to the strategies' callbacks: the hot path. Knows no socket; a session or a replay feeds it."""
+"""From a data message to the strategies' callbacks: the hot path. Knows no socket; a session or a replay
+feeds it."""
 import logging
 
 from connectors.dispatch cimport (
-    CALL_BOOK, CALL_CANDLE, CALL_FRAME, CALL_FUNDING, CALL_LIQUIDATION, CALL_QUOTE, CALL_TICKER, CALL_TRADE, Slot,
-    monotonic_ns,
+    CALL_BOOK, CALL_CANDLE, CALL_FRAME, CALL_FUNDING, CALL_LIQUIDATION, CALL_QUOTE, CALL_TICKER, CALL_TRADE,
+    Slot, monotonic_ns,
 )
 from connectors.events cimport BookChange, Candle, Funding, Liquidation, Quote, Ticker, Trade
 from connectors.fixed cimport ABSENT
@@ -30,7 +31,8 @@ cdef int ACTION_REFRESH = 5             # applied, and a new snapshot is wanted 
 cdef class Pipeline(Intake):
     """Of one socket. slots: dispatch.Slot of every strategy that listens. entries: one per stream."""
 
-    def __init__(self, exchange, entries, slots, ConnectionCounters counters not None, *, owner, str connection="",
+    def __init__(self, exchange, entries, slots, ConnectionCounters counters not None, *, owner,
+                 str connection="",
                  double slow_callback_ms=5.0):
         Intake.__init__(self, exchange, counters, owner, connection)
         self._slow_ns = <int64_t> (slow_callback_ms * 1e6)
@@ -63,7 +65,8 @@ cdef class Pipeline(Intake):
         return self.entries.get(stream.key)
 
     def restart(self, Stream stream not None):
-        """The stream is being subscribed anew: its merged state is void, its book waits for a new snapshot."""
+        """The stream is being subscribed anew: its merged state is void, its book waits for a new
+        snapshot."""
         cdef Entry entry = self.entries.get(stream.key)
         if entry is None:
             return
@@ -99,7 +102,8 @@ cdef class Pipeline(Intake):
             entry.is_muted = True
 
     def take_over(self, Stream stream not None, int64_t recv_ns):
-        """Deliver what was kept back and has not been delivered by the other socket; from now on, deliver at once."""
+        """Deliver what was kept back and has not been delivered by the other socket; from now on, deliver
+        at once."""
         cdef Entry entry = self.entries.get(stream.key)
         cdef list held
         if entry is None or entry.held is None:
@@ -207,7 +211,8 @@ cdef class Pipeline(Intake):
             head = bytes(memoryview(payload)[:200])
             # A DecodeError speaks for itself; anything else is a fault of the verbs and needs its traceback.
             trace = None if isinstance(error, DecodeError) else error
-            log.error("%s: %s: could not decode %r: %s", self.connection, entry.stream.topic, head, error, exc_info=trace)
+            log.error("%s: %s: could not decode %r: %s", self.connection, entry.stream.topic, head, error,
+                      exc_info=trace)
         if entry.sync is not None:
             action = entry.sync.on_error(error)
             self._book_broke(entry, action)

@@ -1,5 +1,7 @@
 from collections.abc import Iterable
 
+from typing_extensions import disjoint_base
+
 from connectors.clock import Clock
 from connectors.dispatch import Slot
 from connectors.exchange import Exchange
@@ -10,6 +12,7 @@ from connectors.pipeline import Pipeline
 from connectors.tap import Tap
 from picows import WSListener, WSTransport
 
+@disjoint_base
 class Session(WSListener):
     pipeline: Pipeline
     exchange: Exchange

@@ -1,4 +1,5 @@
-"""One socket as picows sees it: a WSListener that feeds a pipeline. What it is told to send, it sends and records."""
+"""One socket as picows sees it: a WSListener that feeds a pipeline. What it is told to send, it sends and
+records."""
 from connectors.dispatch cimport monotonic_ns, wall_ns
 from connectors.frames cimport StoredFrame
 from picows.frame cimport WSCloseCode, WSMsgType
@@ -11,7 +12,8 @@ cdef int64_t NEVER_NS = 1 << 62
 
 
 cdef class Session(WSListener):
-    """entries: intake.Entry of each stream. slots: dispatch.Slot of each strategy that listens to the connection.
+    """entries: intake.Entry of each stream. slots: dispatch.Slot of each strategy that listens to the
+    connection.
 
     owner: connectors.owner.Owner, told of everything that is no data. conn_id: unique in a run, for the tap.
     Without a socket (replay) frames enter by `feed`, and `transport` stays None.
@@ -46,13 +48,14 @@ cdef class Session(WSListener):
         self._owner.on_opened(transport)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        cdef int opcode = <int> frame.msg_type
         if self._is_fresh_read:
             self._read_clocks()
         self._is_fresh_read = frame.last_in_buffer
         if self._tap is not None:
-            self._tap.on_frame_in(self.pipeline.recv_ns, self.conn_id, <int> frame.msg_type, frame.fin, memoryview(frame))
-        if <int> frame.msg_type <= 2:
-            self.pipeline.take(frame, frame, <int> frame.msg_type, frame.fin, frame.payload_ptr, frame.payload_size)
+            self._tap.on_frame_in(self.pipeline.recv_ns, self.conn_id, opcode, frame.fin, memoryview(frame))
+        if opcode <= 2:
+            self.pipeline.take(frame, frame, opcode, frame.fin, frame.payload_ptr, frame.payload_size)
         else:
             self._control(transport, frame)
 
@@ -111,7 +114,9 @@ cdef class Session(WSListener):
 
     def _why(self, WSTransport transport):
         error = transport.disconnect_error
-        return f"{type(error).__name__}: {error}" if error is not None else "connection ended without a CLOSE frame"
+        if error is None:
+            return "connection ended without a CLOSE frame"
+        return f"{type(error).__name__}: {error}"
 
     def _end(self, str reason):
         if self.is_closed:
@@ -124,7 +129,8 @@ cdef class Session(WSListener):
     # Called by the owner
 
     def feed(self, int opcode, bytes payload, int64_t recv_ns, bint is_final=True):
-        """One frame from a capture: the way of on_ws_frame, without a socket. Control frames pass without effect."""
+        """One frame from a capture: the way of on_ws_frame, without a socket. Control frames pass without
+        effect."""
         cdef StoredFrame stored
         cdef WSFrame frame
         if opcode > 2:
@@ -167,7 +173,8 @@ cdef class Session(WSListener):
     def close(self, bint is_abort, str reason):
         """is_abort: the peer does not answer; the socket is dropped at once.
 
-        Else CLOSE is sent and what is still on its way is delivered, until the peer's CLOSE; the owner sets it a limit.
+        Else CLOSE is sent and what is still on its way is delivered, until the peer's CLOSE; the owner
+        sets it a limit.
         """
         if self.transport is None or self.is_closed:
             return

@@ -1,6 +1,7 @@
 from typing import Any, ClassVar
 
 import msgspec
+from typing_extensions import disjoint_base
 
 from connectors.book import Book
 from connectors.context import Context
@@ -12,6 +13,7 @@ CALLBACKS: tuple[str, ...]
 
 class NoParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True): ...
 
+@disjoint_base
 class Strategy:
     Params: ClassVar[type[msgspec.Struct]]
     params: Any

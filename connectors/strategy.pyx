@@ -2,7 +2,8 @@
 import msgspec
 
 CALLBACKS = (
-    "on_ws_frame", "on_trade", "on_quote", "on_book", "on_ticker", "on_candle", "on_funding", "on_liquidation",
+    "on_ws_frame", "on_trade", "on_quote", "on_book", "on_ticker", "on_candle", "on_funding",
+    "on_liquidation",
     "on_status", "on_pause", "on_resume",
 )
 
@@ -15,8 +16,10 @@ cdef class Strategy:
     """Base of all strategies. Callbacks are synchronous, called from the one chain that began at `recv`.
 
     Events and frames are views, valid during the callback; `.copy()` keeps an event, `bytes(...)` a payload.
-    An exception is isolated, counted and logged; N in a row (config: strategies[].max_errors) switch the strategy off.
-    `Params`: a msgspec.Struct with the strategy's parameters and their defaults; the config's `params:` are decoded
+    An exception is isolated, counted and logged; N in a row (config: strategies[].max_errors) switch the
+    strategy off.
+    `Params`: a msgspec.Struct with the strategy's parameters and their defaults; the config's `params:`
+    are decoded
     into it, strictly, before any socket opens.
     """
 
@@ -33,7 +36,8 @@ cdef class Strategy:
         """After the last callback, also when the run ends by an error."""
 
     cpdef object on_ws_frame(self, object transport, object frame):
-        """Every data frame, raw, before it is decoded (picows.WSTransport, picows.WSFrame). Fragments come one by one."""
+        """Every data frame, raw, before it is decoded (picows.WSTransport, picows.WSFrame). Fragments come
+        one by one."""
 
     cpdef object on_trade(self, Trade trade):
         """A trade."""

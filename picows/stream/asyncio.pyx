@@ -152,22 +152,31 @@ cdef class LoopStream(Stream):
 
     def get_extra_info(self, str name not None, default=None):
         """What the loop's transport offers."""
-        return default if self._transport is None else self._transport.get_extra_info(name, default)
+        if self._transport is None:
+            return default
+        try:
+            return self._transport.get_extra_info(name, default)
+        except AttributeError:
+            if not self._is_lost:
+                raise
+            return default      # uvloop asks a socket that it has let go
 
     def set_write_buffer_limits(self, high=None, low=None):
         """Water marks in bytes, see Stream. What TLS has handed on to TCP already does not count here."""
+        if self._transport is None or self._is_lost:
+            return
         if high is None and low is None:
             high = 64 * 1024    # the loop's own default is 512 KiB for TLS
         self._transport.set_write_buffer_limits(high=high, low=low)
         self._low, self._high = self._transport.get_write_buffer_limits()
 
     def is_reading(self):
-        return self._transport is not None and self._transport.is_reading()
+        return self._transport is not None and not self._is_lost and self._transport.is_reading()
 
     def pause_reading(self):
-        if self._transport is not None:
+        if self._transport is not None and not self._is_lost:
             self._transport.pause_reading()
 
     def resume_reading(self):
-        if self._transport is not None:
+        if self._transport is not None and not self._is_lost:
             self._transport.resume_reading()

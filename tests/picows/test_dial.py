@@ -119,7 +119,8 @@ async def test_a_silent_address_is_overtaken_after_the_delay(monkeypatch):
     sock = await dial("host", 80, happy_eyeballs_delay=0.02)
 
     assert net.tried == ["a", "b"]
-    assert net.times[1] - net.times[0] >= 0.015
+    # uvloop counts whole milliseconds, from the time of its last wake-up.
+    assert net.times[1] - net.times[0] >= 0.01
     assert net.open_sockets() == [sock]
     sock.close()
 

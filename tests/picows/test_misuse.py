@@ -9,6 +9,7 @@ import pytest
 
 import picows
 from picows import WSCloseCode, WSMsgType, WSProtocolError
+from picows.stream.loopio import STREAMS
 
 from .wire_support import (
     CLOSE,
@@ -229,6 +230,7 @@ async def test_every_method_is_quiet_after_the_end():
         assert isinstance(repr(transport), str)
 
 
+@pytest.mark.skipif(STREAMS == "loop", reason="a socket of uvloop's transports has no shutdown()")
 async def test_shutting_the_socket_down_under_us_ends_the_connection():
     async with client_of_bare_server() as (transport, listener, _):
         transport.underlying_transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
@@ -238,6 +240,7 @@ async def test_shutting_the_socket_down_under_us_ends_the_connection():
         assert transport.is_disconnected
 
 
+@pytest.mark.skipif(STREAMS == "loop", reason="the loop's own transport owns the descriptor")
 async def test_closing_the_descriptor_under_us_ends_the_connection_at_the_next_send():
     async with client_of_bare_server() as (transport, listener, _):
         kept = transport.underlying_transport.get_extra_info("socket")
@@ -255,9 +258,10 @@ async def test_a_dead_or_closed_socket_of_a_factory_fails_the_connect():
     with pytest.raises((picows.WSHandshakeError, OSError)):
         await picows.ws_connect(Recorder, "ws://test/", socket_factory=lambda host, port: kept)
 
-    kept.close()
+    closed = socket.socket()
+    closed.close()
     with pytest.raises((OSError, ValueError)):
-        await picows.ws_connect(Recorder, "ws://test/", socket_factory=lambda host, port: kept)
+        await picows.ws_connect(Recorder, "ws://test/", socket_factory=lambda host, port: closed)
 
 
 # ----------------------------------------------------------------------------------------- listeners that err

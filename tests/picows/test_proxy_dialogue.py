@@ -257,3 +257,13 @@ async def test_a_proxy_that_is_not_there_is_an_os_error_that_names_it():
         await picows.ws_connect(Recorder, "ws://h.test/", proxy=f"socks5://user:secret@127.0.0.1:{port}")
 
     assert refused.value.__notes__ == [f"while connecting to the proxy 127.0.0.1:{port}"]
+
+
+@on_each_loop
+async def test_the_systems_proxy_settings_are_left_to_the_caller(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with our_server(lambda request: Recorder()) as port:
+        transport, _ = await picows.ws_connect(Recorder, f"ws://127.0.0.1:{port}/")
+        transport.disconnect()
+        await transport.wait_disconnected()

@@ -1,4 +1,4 @@
-"""Frames built byte by byte, without the code that is tested, and connections whose other end is a bare socket."""
+"""Frames built byte by byte, without the code under test; connections whose other end is a bare socket."""
 
 import asyncio
 import base64
@@ -142,7 +142,7 @@ async def write_all(sock, data):
 
 @contextlib.asynccontextmanager
 async def client_of_bare_server(listener=None, behind_101=b"", **options):
-    """(transport, listener, sock): our client on a socket pair, and the server's end of it, already upgraded."""
+    """(transport, listener, sock): our client on a socket pair, and the server's end of it, upgraded."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     listener = listener if listener is not None else Recorder()
