@@ -134,16 +134,20 @@ async def _from_factory(factory: Callable[..., Any], url: WSParsedURL) -> socket
 
 
 def _factory_arguments(factory: Callable[..., Any], url: WSParsedURL) -> tuple[Any, ...]:
-    """(host, port), or (parsed_url) for a factory that takes one argument."""
+    """(host, port), or (parsed_url) for a factory that requires one argument, as picows 2 passed."""
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):
         return url.host, url.port
-    try:
-        signature.bind(url.host, url.port)
-    except TypeError:
-        signature.bind(url)
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in places and parameter.default is parameter.empty
+    ]
+    if len(required) == 1 and required != ["host"]:
         return (url,)
+    signature.bind(url.host, url.port)
     return url.host, url.port
 
 
