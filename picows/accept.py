@@ -25,8 +25,7 @@ RETRY_AFTER_S = 1.0
 class Acceptor:
     """Accept on one listening socket until closed.
 
-    sock: listening; not closed by the acceptor. accepted: gets each non-blocking socket and owns it from
-    then on.
+    sock: listening; not closed by the acceptor. accepted: gets each non-blocking socket, and owns it then.
     """
 
     def __init__(

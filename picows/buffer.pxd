@@ -16,7 +16,8 @@ cdef extern from * nogil:
     #include <string.h>
 
     /* Readable, zeroed bytes behind every block: parsers that load whole vectors (simdjson) may look past a
-    payload. */ #define WS_BLOCK_SLACK 256
+     * payload. */
+    #define WS_BLOCK_SLACK 256
 
     typedef struct {
         size_t refs;
@@ -45,8 +46,8 @@ cdef extern from * nogil:
         return block;
     }
 
-    /* The same bytes in a larger block; only for a block with one reference. NULL leaves the old one as it
-    was. */ static inline ws_block_t *ws_block_grow(ws_block_t *block, size_t cap)
+    /* The same bytes in a larger block; only for a block with one reference. NULL: the old one stays. */
+    static inline ws_block_t *ws_block_grow(ws_block_t *block, size_t cap)
     {
         ws_block_t *grown;
         if (cap > (size_t)PTRDIFF_MAX - sizeof(ws_block_t) - WS_BLOCK_SLACK) {
@@ -113,9 +114,8 @@ cdef class Arena:
 cdef class Window:
     """Received, not yet parsed bytes of one connection: `base[start:end]`; frames point into it.
 
-    An idle connection holds no memory: it reads into the loop's arena and keeps only the tail of a frame
-    that has
-    not arrived whole.
+    An idle connection holds no memory: it reads into the loop's arena and keeps only the tail of a frame that
+    has not arrived whole.
     """
     cdef:
         Arena _arena

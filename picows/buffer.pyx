@@ -1,12 +1,10 @@
 """The receive window: reserve, commit, take. Bounded, and empty-handed when idle.
 
-All connections of an event loop read into one shared block, because callbacks are synchronous: when `recv`
-of the
-next connection runs, the frames of the last one have been handled. What stays behind is the tail of an
-unfinished
-frame, copied into a block of exactly the size that the frame needs, into which the rest is read directly. So
-a large
-frame is read once into its exact size, and its memory is given back right after its callback.
+All connections of an event loop read into one shared block, because callbacks are synchronous: when `recv` of
+the next connection runs, the frames of the last one have been handled. What stays behind is the tail of an
+unfinished frame, copied into a block of exactly the size that the frame needs, into which the rest is read
+directly. So a large frame is read once into its exact size, and its memory is given back right after its
+callback.
 
 A block that a kept memoryview points into is never written again (see WSFrame): whoever reads next gets a
 new one.
@@ -15,18 +13,15 @@ new one.
 from libc.string cimport memcpy, memmove
 
 
-# One recv asks for at most this much. Larger reads save syscalls under load; much beyond L2 they cost cache
-# misses.
+# One recv asks for at most this much. Larger ones save syscalls under load; beyond L2 they cost cache misses.
 cdef Py_ssize_t ARENA_SIZE = 256 * 1024
 
 # A tail whose frame is at most this long goes back into the arena before the next read, so that many small
-# frames
-# are taken with one recv. A longer frame gets a block of its own.
+# frames are taken with one recv. A longer frame gets a block of its own.
 cdef Py_ssize_t SMALL_FRAME = 16 * 1024
 
 # An announced length is believed up to this size; beyond it memory grows with what has really arrived, so
-# that a
-# header alone (RFC 6455 10.4) takes none.
+# that a header alone (RFC 6455 10.4) takes none.
 cdef Py_ssize_t TRUSTED_SIZE = 1024 * 1024
 
 

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from picows.errors import WSHandshakeError, WSInvalidStatusError, without_secrets
@@ -69,31 +70,26 @@ async def ws_connect(
     """Connect to a WebSocket server.
 
     ws_listener_factory: a WSListener subclass, or a callable that makes a listener from (request, response)
-    or from
-        nothing; called once the server has accepted the upgrade.
+        or from nothing; called once the server has accepted the upgrade.
     url: ws:// or wss://; user info in it is sent as basic authentication.
-    ssl_context: for wss; default: ssl.create_default_context(). `server_hostname=` overrides the name it
-    verifies.
+    ssl_context: for wss; default: ssl.create_default_context(). `server_hostname=` overrides the name that it
+        verifies.
     disconnect_on_exception: close when on_ws_frame raises; False: log and go on.
-    websocket_handshake_timeout: seconds for everything up to the upgrade: name resolution, connection, TLS,
-    HTTP.
-        None: no limit.
+    websocket_handshake_timeout: seconds for everything up to the upgrade: name resolution, connection, proxy,
+        TLS, HTTP and redirects. None: no limit.
     logger_name: None: "picows.client"; a str: "picows.<name>"; or a logger.
     enable_auto_ping, auto_ping_idle_timeout, auto_ping_reply_timeout, auto_ping_strategy: dead-peer
-    detection. After
-        `idle` seconds without data (or every `idle` seconds) a ping is sent; without a pong within `reply`
-        seconds the
-        connection is closed.
+        detection. After `idle` seconds without data (or every `idle` seconds) a ping is sent; without a pong
+        within `reply` seconds the connection is closed.
     enable_auto_pong: answer PINGs; such PINGs are not delivered.
-    max_frame_size: longest payload that is accepted, in bytes; a longer frame closes the connection with
-    1009.
+    max_frame_size: longest payload accepted, in bytes; a longer frame closes the connection with 1009.
     extra_headers: mapping or (name, value) pairs; Host replaces the URL's.
     max_redirects: how many redirects (301, 302, 303, 307, 308) are followed; 0: none, the redirect is raised
         as WSInvalidStatusError. Never from wss to ws; another origin (scheme, host, port) does not get the
         headers Authorization, Cookie, Host and Proxy-*, nor the URL's user info.
-    proxy: http, https, socks4, socks4a, socks5 or socks5h URL, credentials in it; proxy_ssl_context for
-    https.
-    read_buffer_init_size: bytes asked of the kernel at once, at first; grows under load.
+    proxy: http, https, socks4, socks4a, socks5 or socks5h URL, with credentials if need be.
+    proxy_ssl_context: for an https proxy; default: ssl.create_default_context().
+    read_buffer_init_size: bytes asked of the kernel at once, at first: 2 to 256 KiB; grows under load.
     socket_factory: `(host, port)` or `(parsed_url)` -> socket, or None for the usual way; plain or async. An
         unconnected socket is connected to the URL's host and port. AF_UNIX sockets must be connected.
     use_aiofastnet: accepted and ignored, so that code written for picows 2 runs.
@@ -105,8 +101,7 @@ async def ws_connect(
     Returns (transport, listener); `await transport.wait_disconnected()` is where errors surface.
     Raises before any socket is opened: WSInvalidURL, TypeError, ValueError. Then: OSError and its subclasses,
     ssl.SSLError, asyncio.TimeoutError, python_socks.ProxyError, WSHandshakeError and its subclasses, and
-    whatever the
-    factory raises.
+    whatever the factory raises.
     """
     options = ConnectionOptions(
         logger=get_logger(logger_name, "client"),
@@ -139,16 +134,19 @@ async def _connect_in_time(
     options: ConnectionOptions,
     dialing: DialOptions,
 ) -> tuple[WSTransport, WSListener]:
-    """One timeout over all of it. A refusal whose body does not end in time is told as the refusal that it
-    is."""
+    """One timeout over all of it. A refusal whose body does not end in time is told as what it is."""
     attempts: list[ClientRole] = []
+    limit_s = options.websocket_handshake_timeout
     try:
-        async with asyncio.timeout(options.websocket_handshake_timeout):
+        async with asyncio.timeout(limit_s) as limit:
             return await _connect_following(factory, url, headers, options, dialing, attempts)
     except TimeoutError:
         if attempts and attempts[-1].upgrade.is_refused:
             raise attempts[-1].upgrade.refusal() from None
-        raise
+        if not limit.expired():
+            raise  # the system's: ETIMEDOUT
+        what = "was not upgraded" if attempts else "was not connected"
+        raise TimeoutError(f"{without_secrets(url.url)} {what} within {limit_s} s") from None
 
 
 async def _connect_following(
@@ -216,13 +214,12 @@ class ClientRole:
     ) -> None:
         key = make_key()
         self._request = build_request(url, key, headers)
-        self._factory = factory
         self.upgrade = ClientUpgrade(
             parse_request(self._request),
             key,
             offered_subprotocols(headers),
             offered_extensions(headers),
-            self._make_listener,
+            partial(_make_listener, factory),  # not a bound method: no cycle to wait for the collector
             follows_redirects,
         )
         self.opened_future: asyncio.Future[tuple[WSTransport, WSListener]] = (
@@ -249,25 +246,28 @@ class ClientRole:
     def lost(self, connection: Connection) -> None:
         """Nothing to keep account of."""
 
-    def _make_listener(self, request: WSUpgradeRequest, response: WSUpgradeResponse) -> WSListener:
-        """f(request, response), or f() if it takes no arguments. A TypeError from inside is not taken for
-        that."""
-        from picows.listener import WSListener
 
-        listener = self._call_factory(request, response)
-        if not isinstance(listener, WSListener):
-            raise TypeError(
-                f"ws_listener_factory: expected to return a WSListener, got {type(listener).__name__}"
-            )
-        return listener
+def _make_listener(
+    factory: ListenerFactory, request: WSUpgradeRequest, response: WSUpgradeResponse
+) -> WSListener:
+    """f(request, response), or f() if it takes no arguments. A TypeError from inside is raised."""
+    from picows.listener import WSListener
 
-    def _call_factory(self, request: WSUpgradeRequest, response: WSUpgradeResponse) -> Any:
+    listener = _call_factory(factory, request, response)
+    if not isinstance(listener, WSListener):
+        raise TypeError(
+            f"ws_listener_factory: expected to return a WSListener, got {type(listener).__name__}"
+        )
+    return listener
+
+
+def _call_factory(factory: ListenerFactory, request: WSUpgradeRequest, response: WSUpgradeResponse) -> Any:
+    try:
+        return factory(request, response)
+    except TypeError as first:
+        if first.__traceback__ is not None and first.__traceback__.tb_next is not None:
+            raise  # raised by code inside the factory, not by the call itself
         try:
-            return self._factory(request, response)
-        except TypeError as first:
-            if first.__traceback__ is not None and first.__traceback__.tb_next is not None:
-                raise  # raised by code inside the factory, not by the call itself
-            try:
-                return self._factory()
-            except TypeError:
-                raise first from None
+            return factory()
+        except TypeError:
+            raise first from None

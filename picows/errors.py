@@ -8,7 +8,7 @@
     │   └── WSInvalidHeaderError      a header of the 101 is wrong: Sec-WebSocket-Accept, Content-Length ...
     │       └── WSInvalidUpgradeError the header is Upgrade or Connection
     ├── WSProtocolError               RFC 6455 was broken after the upgrade; raised by wait_disconnected on
-    the │                                 client side. A listener raises it to close with a code of its choice
+    │                                 the client side. A listener raises it to close with a code of its own
     └── WSInvalidURL                  a WebSocket or proxy URL that cannot be used; no socket was opened
 
 All of them survive pickling, as errors cross process boundaries in multiprocessing and test runners.

@@ -39,8 +39,7 @@ cpdef enum WSAutoPingStrategy:
 
 cdef class WSFrame:
     cdef:
-        # The payload: valid during the callback only, NULL afterwards. At least 256 bytes behind it are
-        # readable.
+        # The payload: valid during the callback only, NULL afterwards. 256 bytes behind it are readable.
         char* payload_ptr
         readonly Py_ssize_t payload_size
         readonly Py_ssize_t tail_size        # received bytes behind this frame
@@ -53,10 +52,8 @@ cdef class WSFrame:
         readonly bint rsv3
         readonly bint last_in_buffer         # no further whole frame has been received
 
-        # Memory safety: views may outlive the callback, and then keep the block they point into.
-        ws_block_t* _block                   # borrowed during the callback, owned once the callback is over
-        Py_ssize_t _exports                  # memoryviews that are out
-        bint _is_over                        # the callback has returned
+        # Borrowed, NULL after the callback. Views may outlive it: each holds the block it points into.
+        ws_block_t* _block
 
     cpdef bytes get_payload_as_bytes(self)
     cpdef str get_payload_as_utf8_text(self)

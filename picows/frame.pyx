@@ -3,12 +3,9 @@
 """WSFrame and the enums of RFC 6455 section 5.2 and 7.4.
 
 A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames
-of a
-connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A memoryview
-that is
-kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB) until it is
-released, so
-copy what you keep for long: `frame.get_payload_as_bytes()`.
+of a connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A
+memoryview that is kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB)
+until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
 import cython
@@ -69,13 +66,7 @@ cdef class WSFrame:
     def __cinit__(self):
         self.payload_ptr = NULL
         self._block = NULL
-        self._exports = 0
-        self._is_over = True
         self.set_type(0)
-
-    def __dealloc__(self):
-        if self._is_over:
-            ws_block_drop(self._block)
 
     cdef void set_type(self, int opcode) noexcept:
         self.msg_type = <WSMsgType>opcode
@@ -84,27 +75,22 @@ cdef class WSFrame:
     cdef void begin(self, ws_block_t* block) noexcept:
         """The callback is about to run: the payload lies in `block`."""
         self._block = block
-        self._is_over = False
 
     cdef void end(self) noexcept:
-        """The callback has returned: close the frame, or make it own its block for the views that are out."""
-        self._is_over = True
+        """The callback has returned: close the frame. Views that are out hold the block themselves."""
         self.payload_ptr = NULL
-        if self._exports > 0:
-            ws_block_hold(self._block)
-        else:
-            self._block = NULL
+        self._block = NULL
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         self._check_open()
         PyBuffer_FillInfo(view, self, self.payload_ptr, self.payload_size, 1, flags)
-        self._exports += 1
+        # Each view has a reference of its own: without the GIL it may be released on another thread, while
+        # this one closes the frame.
+        ws_block_hold(self._block)
+        view.internal = self._block
 
     def __releasebuffer__(self, Py_buffer* view):
-        self._exports -= 1
-        if self._exports == 0 and self._is_over:
-            ws_block_drop(self._block)
-            self._block = NULL
+        ws_block_drop(<ws_block_t*>view.internal)
 
     cdef int _check_open(self) except -1:
         if self.payload_ptr is NULL:
@@ -135,14 +121,12 @@ cdef class WSFrame:
     cpdef object get_payload_as_memoryview(self):
         """A read-only view of the payload, without a copy.
 
-        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes of
-        payload.
+        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes.
         """
         return memoryview(self)
 
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO:
-        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it carries none. AssertionError on other
-        frames."""
+        """The code of a CLOSE frame; WSCloseCode.NO_INFO if it has none. AssertionError on other frames."""
         self._check_close()
         if self.payload_size < 2:
             return WSCloseCode.NO_INFO

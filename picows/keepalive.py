@@ -32,9 +32,8 @@ class KeepAlive:
     """Dead-peer detection of one connection.
 
     strategy: PING_WHEN_IDLE pings after `idle_timeout_s` without any received byte; PING_PERIODICALLY every
-              `idle_timeout_s`. Either way a ping that is not answered within `reply_timeout_s` means the
-              peer is gone.
-              Other data does not count as the answer.
+              `idle_timeout_s`. Either way a ping that is not answered within `reply_timeout_s` means the peer
+              is gone. Other data does not count as the answer.
     Times are seconds of one monotonic clock.
     """
 

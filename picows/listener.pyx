@@ -3,10 +3,8 @@
 """WSListener, the callback contract, and the lookup of callbacks once per connection.
 
 A callback of a Cython subclass is called through the vtable, a C call. One of a Python subclass is found
-once, when the
-connection is made, and then called directly (58 -> 36 ns a frame). So assigning `listener.on_ws_frame` while
-a
-connection is open does not change what that connection calls.
+once, when the connection is made, and then called directly (58 -> 36 ns a frame). So assigning
+`listener.on_ws_frame` while a connection is open does not change what that connection calls.
 """
 
 from types import FunctionType
@@ -27,8 +25,7 @@ cdef extern from *:
     static void *ws_listener_vtable = NULL;
 
     /* object.__new__ instead of Cython's tp_alloc: it gives instances of Python subclasses inline attribute
-    values,
-     * which the interpreter reads without a dict lookup (a callback that counts frames: 110 -> 61 ns). */
+     * values, which the interpreter reads without a dict lookup (a callback that counts: 110 -> 61 ns). */
     static PyObject *ws_listener_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     {
         PyObject *empty, *self;
@@ -75,8 +72,7 @@ cdef class WSListener:
     """Subclass and override what you need. All callbacks are called synchronously, from the read event.
 
     Exceptions: see the README, "Exceptions". In short: the connection is closed with 1011, and on the client
-    side
-    `await transport.wait_disconnected()` raises the first one.
+    side `await transport.wait_disconnected()` raises the first one.
     """
 
     cpdef on_ws_connected(self, WSTransport transport):
@@ -93,8 +89,7 @@ cdef class WSListener:
         """The connection is closed. Called once, if on_ws_connected was."""
 
     cpdef send_user_specific_ping(self, WSTransport transport):
-        """Send whatever makes the peer answer; for auto ping and measure_roundtrip_time. Default: a PING
-        frame."""
+        """Send what the peer answers; for auto ping and measure_roundtrip_time. Default: a PING frame."""
         if transport is None:
             raise TypeError("transport: expected a WSTransport, got None")
         transport.send_ping()
@@ -103,8 +98,7 @@ cdef class WSListener:
         """Whether `frame` is the answer to send_user_specific_ping; such a frame is not delivered.
 
         Called before on_ws_frame, for each frame while an answer is expected, so make it cheap. Default: a
-        PONG frame.
-        A PONG that answers a PING must carry its payload, too (RFC 6455 5.5.3).
+        PONG frame. A PONG that answers a PING must carry its payload, too (RFC 6455 5.5.3).
         """
         if frame is None:
             raise TypeError("frame: expected a WSFrame, got None")

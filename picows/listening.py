@@ -21,6 +21,7 @@ async def listening_sockets(
     flags: int = socket.AI_PASSIVE,
     reuse_address: bool | None = None,
     reuse_port: bool | None = None,
+    keep_alive: bool = False,
 ) -> list[socket.socket]:
     """One bound socket for each address of each host; `path` or `sock` instead of host and port.
 
@@ -41,7 +42,7 @@ async def listening_sockets(
     found = await _resolve(hosts, port or 0, family, flags)
     if reuse_address is None:
         reuse_address = os.name == "posix" and sys.platform != "cygwin"
-    return _bind_all(found, bool(reuse_address), bool(reuse_port))
+    return _bind_all(found, bool(reuse_address), bool(reuse_port), keep_alive)
 
 
 async def _resolve(hosts: Sequence[str | None], port: int, family: int, flags: int) -> list[Any]:
@@ -56,7 +57,9 @@ async def _resolve(hosts: Sequence[str | None], port: int, family: int, flags: i
     return found
 
 
-def _bind_all(found: list[Any], reuse_address: bool, reuse_port: bool) -> list[socket.socket]:
+def _bind_all(
+    found: list[Any], reuse_address: bool, reuse_port: bool, keep_alive: bool
+) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, kind, proto, _, address in found:
@@ -66,6 +69,8 @@ def _bind_all(found: list[Any], reuse_address: bool, reuse_port: bool) -> list[s
                 continue  # a family that this machine does not have, IPv6 mostly
             sockets.append(sock)
             _set_options(sock, reuse_address, reuse_port)
+            if keep_alive:  # accepted sockets inherit it
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             # With port 0 every address of a server gets the same number.
             if address[1] == 0 and len(sockets) > 1:
                 address = (address[0], sockets[0].getsockname()[1], *address[2:])

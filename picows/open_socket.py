@@ -23,8 +23,7 @@ _REPLACED = {
     "port": "url",
     "all_errors": "nothing: the first error is raised, the others are its notes",
 }
-# One timeout covers all of them: websocket_handshake_timeout and close_timeout. The last was a no-op in
-# picows 2.
+# websocket_handshake_timeout and close_timeout stand for the first two; the last was a no-op in picows 2.
 _IGNORED = {"ssl_handshake_timeout", "ssl_shutdown_timeout", "zero_copy_unsafe_ssl_write"}
 
 
@@ -54,7 +53,7 @@ class DialOptions:
         _check_context("ssl_context", ssl_context)
         _check_context("proxy_ssl_context", proxy_ssl_context)
         proxy_url = None if proxy is None else parse_proxy_url(proxy)
-        if proxy_ssl_context is not None and (proxy_url is None or not proxy_url.is_secure):
+        if proxy_ssl_context is not None and proxy_url is not None and not proxy_url.is_secure:
             raise ValueError("proxy_ssl_context: only an https:// proxy is reached through TLS")
         if isinstance(max_redirects, bool) or not isinstance(max_redirects, int) or max_redirects < 0:
             raise ValueError(f"max_redirects: expected a number >= 0, got {max_redirects!r}")
@@ -135,16 +134,20 @@ async def _from_factory(factory: Callable[..., Any], url: WSParsedURL) -> socket
 
 
 def _factory_arguments(factory: Callable[..., Any], url: WSParsedURL) -> tuple[Any, ...]:
-    """(host, port), or (parsed_url) for a factory that takes one argument."""
+    """(host, port), or (parsed_url) for a factory that requires one argument, as picows 2 passed."""
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):
         return url.host, url.port
-    try:
-        signature.bind(url.host, url.port)
-    except TypeError:
-        signature.bind(url)
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in places and parameter.default is parameter.empty
+    ]
+    if len(required) == 1 and required != ["host"]:
         return (url,)
+    signature.bind(url.host, url.port)
     return url.host, url.port
 
 

@@ -35,7 +35,7 @@ class ConnectionOptions:
         _check_number("websocket_handshake_timeout", self.websocket_handshake_timeout, or_none=True)
         _check_number("close_timeout", self.close_timeout)
         _check_size("max_frame_size", self.max_frame_size, 1)
-        _check_size("read_buffer_init_size", self.read_buffer_init_size, 2048)
+        _check_size("read_buffer_init_size", self.read_buffer_init_size, 1)  # from 2048 on it is heeded
 
 
 def _check_number(name: str, value: float | None, *, or_none: bool = False) -> None:

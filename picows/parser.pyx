@@ -1,8 +1,7 @@
 """FrameParser: bytes in, frames out; every rule of RFC 6455 about received frames in one place.
 
 Frames come out one at a time. A frame in front of a bad one is handed out first, so that it can be answered;
-the error
-is raised by the call after it. From then on the parser is failed for good.
+the error is raised by the call after it. From then on the parser is failed for good.
 """
 
 import cython
@@ -64,8 +63,7 @@ cdef class FrameParser:
             self._own_window.settle(self.need)
 
     def next_frame(self):
-        """The next frame as (msg_type, payload, fin, (rsv1, rsv2, rsv3), last_in_buffer), or None: more
-        bytes wanted.
+        """The next frame: (msg_type, payload, fin, (rsv1, rsv2, rsv3), last_in_buffer); None: more is wanted.
 
         Raises WSProtocolError, once; from then on None is the answer.
         """
@@ -164,8 +162,7 @@ cdef class FrameParser:
         return 0
 
     cdef object _judge(self, const uint8_t* start, Py_ssize_t avail, int size):
-        """The WSProtocolError that this header is, or None. As early as possible: a header may be
-        incomplete."""
+        """The WSProtocolError that this header is, or None. As early as possible: it may be incomplete."""
         cdef ws_header_t* header = &self._header
         cdef object error = self._judge_early(avail)
         if error is not None:

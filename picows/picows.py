@@ -1,5 +1,13 @@
 """The names of the core under the module path that picows 2 had them at."""
 
+from picows.errors import (
+    WSHandshakeError,
+    WSInvalidHeaderError,
+    WSInvalidMessageError,
+    WSInvalidStatusError,
+    WSInvalidUpgradeError,
+    WSProtocolError,
+)
 from picows.frame import WSAutoPingStrategy, WSCloseCode, WSFrame, WSMsgType
 from picows.listener import WSListener
 from picows.transport import PICOWS_DEBUG_LL, WSTransport
@@ -18,8 +26,14 @@ __all__ = [
     "WSCloseHandshake",
     "WSCloseInfo",
     "WSFrame",
+    "WSHandshakeError",
+    "WSInvalidHeaderError",
+    "WSInvalidMessageError",
+    "WSInvalidStatusError",
+    "WSInvalidUpgradeError",
     "WSListener",
     "WSMsgType",
+    "WSProtocolError",
     "WSTransport",
     "WSUpgradeRequest",
     "WSUpgradeResponse",

@@ -1,9 +1,7 @@
-"""Which pings are out, and which pong answers which: round-trip times and dead-peer detection share one
-queue.
+"""Which pings are out, and which pong answers which: round-trip times and dead-peer detection share a queue.
 
 A peer answers pings in order (RFC 6455 5.5.3 lets it skip all but the latest). Protocol pongs are told apart
-by their
-payload; pongs of a venue's own making (JSON, text) by their order.
+by their payload; pongs of a venue's own making (JSON, text) by their order.
 """
 
 from __future__ import annotations
@@ -12,8 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-# An answer that never comes must not make the queue grow: beyond this many unanswered pings the oldest are
-# forgotten.
+# An answer that never comes must not make the queue grow: beyond this many pings the oldest are forgotten.
 _MAX_OUTSTANDING = 1024
 
 

@@ -183,7 +183,7 @@ cdef class Connection(StreamOwner):
                 self._frame = self._release(self._frame)
                 self._on_exception(exc)
             except BaseException as exc:
-                # KeyboardInterrupt, SystemExit, CancelledError: not ours, but the connection is unusable.
+                # KeyboardInterrupt, SystemExit, CancelledError: not ours to keep. The connection is unusable.
                 self._frame = self._release(self._frame)
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
                 self.window.clear()
@@ -222,8 +222,7 @@ cdef class Connection(StreamOwner):
 
     cdef WSFrame _release(self, WSFrame frame):
         """After an exception: close the frame, whose traceback may keep it, and go on with a fresh one."""
-        if not frame._is_over:
-            frame.end()
+        frame.end()
         return WSFrame()
 
     cdef int _control(self, WSFrame frame) except -1:
@@ -322,9 +321,9 @@ cdef class Connection(StreamOwner):
         try:
             self._listener.on_ws_disconnected(self.transport)
         except Exception as exc:
-            if self.transport.stored_error is None:
+            if self.transport.is_client_side and self.transport.stored_error is None:
                 self.transport.stored_error = exc
-            if not self.transport.is_client_side:
+            else:
                 self._logger.error("exception in on_ws_disconnected", exc_info=exc)
 
     cdef int on_pause_writing(self) except -1:

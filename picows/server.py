@@ -48,22 +48,22 @@ async def ws_create_server(
     backlog: int = 100,
     reuse_address: bool | None = None,
     reuse_port: bool | None = None,
+    keep_alive: bool | None = None,
     start_serving: bool = True,
     **kwargs: Any,
 ) -> WSServer:
     """Listen for WebSocket connections.
 
     ws_listener_factory: called with the WSUpgradeRequest of each client, before its headers are checked.
-    Returns a
-        WSListener (the upgrade goes on), a WSUpgradeResponseWithListener (its response is sent: a 101 with
-        headers of
-        your own, or any other status), or None (404). An exception is logged and answered with 500.
-        Look at the Origin header if browsers may connect: `picows.handshake.origin_is_allowed`.
+        Returns a WSListener (the upgrade goes on), a WSUpgradeResponseWithListener (its response is sent: a
+        101 with headers of your own, or any other status), or None (404). An exception is logged and answered
+        with 500. Look at the Origin header if browsers may connect: `picows.handshake.origin_is_allowed`.
     host, port: as in loop.create_server; port 0 takes a free one: `server.sockets[0].getsockname()`.
     path: an AF_UNIX address instead; sock: a listening or bound socket instead.
     ssl: a server-side SSLContext for wss.
     websocket_handshake_timeout: seconds a client has for TLS and its upgrade request.
     reuse_port: several servers, in threads or processes, share the port (SO_REUSEPORT).
+    keep_alive: connections are probed by TCP (SO_KEEPALIVE); auto ping finds a dead peer much sooner.
     The other options: see ws_connect.
 
     Exceptions of listeners are logged, see the README.
@@ -100,6 +100,7 @@ async def ws_create_server(
         flags=flags,
         reuse_address=reuse_address,
         reuse_port=reuse_port,
+        keep_alive=bool(keep_alive),
     )
     server = WSServer(ws_listener_factory, sockets, options, ssl, backlog)
     if start_serving:

@@ -28,8 +28,7 @@ cdef extern from "Python.h":
 
 PICOWS_DEBUG_LL = 9
 
-# Copying a payload behind its header costs less than a second iovec up to about this size. Not measured on
-# ARM.
+# Copying a payload behind its header costs less than a second iovec up to here. Not measured on ARM.
 cdef Py_ssize_t COPY_LIMIT = 2048
 
 cdef Py_ssize_t MAX_CONTROL_PAYLOAD = 125   # RFC 6455 5.5
@@ -76,8 +75,7 @@ cdef class WSTransport:
     cpdef send_reuse_external_bytearray(self, WSMsgType msg_type, bytearray buffer, Py_ssize_t msg_offset,
                                         bint fin=True, bint rsv1=False, bint rsv2=False, bint rsv3=False):
         """Send buffer[msg_offset:] without a copy. The header is written in front of it, and a client masks
-        the
-        payload in place: the bytearray's content is undefined afterwards.
+        the payload in place: the bytearray's content is undefined afterwards.
 
         ValueError unless 14 <= msg_offset <= len(buffer), and for CLOSE.
         """
@@ -122,12 +120,11 @@ cdef class WSTransport:
         self._send_any(WSMsgType.PONG, message, True, 0)
 
     cpdef send_close(self, WSCloseCode close_code=WSCloseCode.NO_INFO, close_message=None):
-        """Send a CLOSE frame (RFC 6455 5.5.1); every send after it does nothing. The connection stays open
-        until
-        `disconnect` or until the peer closes it.
+        """Send a CLOSE frame (RFC 6455 5.5.1); every send after it does nothing.
 
-        close_code:    WSCloseCode.NO_INFO for a CLOSE without code and reason; else 1000-1003, 1007-1014,
-        3000-4999.
+        The connection stays open until `disconnect`, or until the peer closes it.
+
+        close_code:    1000-1003, 1007-1014 or 3000-4999; WSCloseCode.NO_INFO for neither code nor reason.
         close_message: at most 123 bytes of UTF-8, or str.
         ValueError for what must not be sent (7.4).
         """
@@ -258,15 +255,17 @@ cdef class WSTransport:
         if self.pings is None:
             self.pings = Pings(self.ping_sender.send, time.monotonic)
         self.expects_pong = True
-        self.pings.send(waiter)
+        try:
+            self.pings.send(waiter)
+        finally:
+            self.expects_pong = bool(self.pings)    # nothing is out if the listener's ping has failed
 
     async def measure_roundtrip_time(self, rounds, timeout=None):
         """Send the listener's ping `rounds` times, one after the other.
 
         timeout: seconds for all rounds; None waits as long as the connection lives.
         Returns a list of `rounds` round-trip times in seconds.
-        Raises ConnectionResetError if the connection ends first, asyncio.TimeoutError, ValueError for rounds
-        < 1.
+        Raises ConnectionResetError if the connection ends first, asyncio.TimeoutError; ValueError: 0 rounds.
         """
         self._check("measure_roundtrip_time")
         if isinstance(rounds, bool) or not isinstance(rounds, int):
@@ -311,9 +310,8 @@ cdef class WSTransport:
         """Close the connection; no CLOSE frame is sent for you.
 
         graceful: what is queued is sent first, for at most close_timeout seconds; frames that were received
-        in the
-                  same read as the current one are still delivered. False: at once; nothing more is sent or
-                  delivered.
+                  in the same read as the current one are still delivered. False: at once; nothing more is
+                  sent or delivered.
         """
         self._check("disconnect")
         self.is_mute = True
@@ -335,8 +333,7 @@ cdef class WSTransport:
             raise self.stored_error
 
     cdef int close_with(self, int code, str reason) except -1:
-        """Fail the connection (RFC 6455 7.1.7): CLOSE if none was sent, then close. Nothing more is
-        delivered."""
+        """Fail the connection (RFC 6455 7.1.7): CLOSE if none was sent, then close. No more frames come."""
         cdef bytes text
         self.is_delivering = False
         if not self.is_mute:
@@ -358,6 +355,7 @@ cdef class WSTransport:
             self.disconnect_error = error
         if self.pings is not None:
             self.pings.fail(ConnectionResetError("the connection ended before the pong came"))
+            self.pings = None   # it refers to the connection, which refers to us
         return 0
 
     def release_waiters(self):

@@ -83,8 +83,7 @@ class ClientUpgrade:
         self._body: BodyReader | None = None
 
     def feed(self, data: bytes) -> Upgraded | None:
-        """Take what was received. None: more is wanted. Raises WSHandshakeError and what make_listener
-        raises."""
+        """Take what was received. None: more is wanted. Raises WSHandshakeError, or make_listener's."""
         if self._body is not None:
             self._feed_body(data)
             return None
@@ -113,6 +112,9 @@ class ClientUpgrade:
             self._is_followed = self._follows_redirects and is_redirect(response)
             self._feed_body(rest)
             return None
+        except WSHandshakeError as exc:
+            exc.raw_body = rest
+            raise
         listener = self._make_listener(self._request, response)
         return Upgraded(listener, self._request, response, b"", rest)
 
@@ -152,8 +154,7 @@ class ServerUpgrade:
         self._seen = 0
 
     def feed(self, data: bytes) -> Upgraded | None:
-        """Take what was received. None: more is wanted. Raises Refused; its __cause__ is the user's
-        exception."""
+        """Take what was received. None: more is wanted. Raises Refused; its __cause__ is the user's."""
         self._received += data
         try:
             end = request_head_end(self._received, self._seen)

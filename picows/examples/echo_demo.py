@@ -31,7 +31,7 @@ class EchoServer(WSListener):
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
             return
-        transport.send(frame.msg_type, frame.get_payload_as_memoryview())
+        transport.send(frame.msg_type, frame.get_payload_as_memoryview(), frame.fin)
 
 
 class EchoClient(WSListener):

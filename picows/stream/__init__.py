@@ -1,2 +1,1 @@
-"""Where bytes come from and go to: TCP and AF_UNIX sockets, TLS over them, and the event loop's own
-transports."""
+"""Where bytes come from and go to: TCP and AF_UNIX sockets, TLS over them, the loop's transports."""

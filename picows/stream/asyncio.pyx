@@ -1,8 +1,7 @@
 """LoopStream: the event loop's own transport as a stream.
 
 One copy and a few Python calls per read dearer than TcpStream; it is what runs where the loop offers no
-readiness
-callbacks (Windows' proactor loop). TLS is the loop's as well.
+readiness callbacks (Windows' proactor loop). TLS is the loop's as well.
 """
 
 from asyncio import get_running_loop

@@ -1,7 +1,6 @@
 """Stream: a two-way flow of bytes, and the asyncio-transport-like face of it that users see.
 
-`WSTransport.underlying_transport` is a Stream. Its Python methods have the names and meanings of asyncio
-transports.
+`WSTransport.underlying_transport` is a Stream. Its Python methods are named and mean as asyncio transports'.
 """
 
 from .poller cimport EventTarget
@@ -73,8 +72,7 @@ cdef class Stream(EventTarget):
         return 0
 
     def get_extra_info(self, str name not None, default=None):
-        """What asyncio transports call extra info: "socket", "peername", "sockname", "ssl_object", "cipher"
-        ..."""
+        """What asyncio transports call extra info: "socket", "peername", "sockname", "ssl_object" ..."""
         raise NotImplementedError
 
     def get_write_buffer_size(self):
@@ -88,8 +86,8 @@ cdef class Stream(EventTarget):
     def set_write_buffer_limits(self, high=None, low=None):
         """Water marks in bytes: above `high` the listener's pause_writing is called, at `low` resume_writing.
 
-        Defaults as asyncio has them: high 64 KiB (or 4 * low), low high // 4. ValueError unless 0 <= low <=
-        high.
+        Defaults as asyncio has them: high 64 KiB (or 4 * low), low high // 4.
+        Raises ValueError unless 0 <= low <= high.
         """
         if high is None:
             high = DEFAULT_HIGH if low is None else 4 * low
@@ -118,8 +116,7 @@ cdef class Stream(EventTarget):
         raise NotImplementedError
 
     def pause_reading(self):
-        """Stop reading from the socket; the peer is slowed down by TCP. Bytes read already are still
-        delivered."""
+        """Stop reading from the socket; TCP slows the peer down. Bytes read already are still delivered."""
         raise NotImplementedError
 
     def resume_reading(self):

@@ -1,9 +1,7 @@
-"""What the connections of one event loop share: the poller, the receive arena, scratch memory, random mask
-keys.
+"""What the connections of one event loop share: poller, receive arena, scratch memory, random mask keys.
 
 One thread runs a loop, so nothing here needs a lock. The objects are found through the thread that runs the
-loop and
-go away with it.
+loop and go away with it.
 """
 
 import os
@@ -86,8 +84,7 @@ cdef class LoopIO:
 
 
 def _streams_kind():
-    """PICOWS_STREAMS: auto (default), epoll, poll (add_reader per socket) or loop (the event loop's
-    transports)."""
+    """PICOWS_STREAMS: auto (default), epoll, poll (add_reader per socket) or loop (its own transports)."""
     kind = os.environ.get("PICOWS_STREAMS", "auto")
     if kind not in ("auto", "epoll", "poll", "loop"):
         raise ValueError(f"PICOWS_STREAMS: expected auto, epoll, poll or loop, got {kind!r}")

@@ -1,4 +1,4 @@
-"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv into the window, send from where it lies.
+"""TcpStream: a connected, non-blocking TCP or AF_UNIX socket; recv goes into the window.
 
 Closing follows RFC 6455 7.1.1: what is queued is sent, then the sending side is shut down, then whatever the
 peer still sends is read and dropped until it closes too. Closing a socket with unread data resets the
@@ -18,7 +18,7 @@ from .poller cimport READABLE, WRITABLE
 # A socket that always has more gets this many reads per wake-up, then the others have their turn.
 cdef int READS_PER_WAKEUP = 4
 
-# How long a closed stream waits for the peer's end. The owner has been told; only the descriptor lives on.
+# How long a closed stream waits for the peer's end. The owner has been told already; the descriptor lives on.
 cdef double LINGER_S = 2.0
 
 
@@ -141,7 +141,7 @@ cdef class TcpStream(Stream):
         return 0
 
     def _reset_while_paused(self):
-        """Epoll reports a reset, and on AF_UNIX any hang-up, even of a socket that is not read: look away.
+        """Epoll reports a reset (on AF_UNIX any hang-up) of a socket that is not read, for ever: look away.
 
         What the peer sent before it is delivered when reading resumes, then the end.
         """
@@ -161,6 +161,8 @@ cdef class TcpStream(Stream):
 
     cdef int write(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1:
+        if self._is_closing:
+            return 0
         return self._write_raw(head, head_size, body, body_size)
 
     cdef int _write_raw(self, const char* head, Py_ssize_t head_size,
@@ -193,7 +195,7 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _write_failed(self, Py_ssize_t code) except -1:
-        """Sending is over. What the peer sent before it went may still be there, a CLOSE that says why.
+        """Sending is over. What the peer sent before may still be there, perhaps a CLOSE that says why.
 
         It is read to the end from the event loop, since the caller may be in the middle of a callback.
         """

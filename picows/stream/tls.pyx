@@ -1,8 +1,7 @@
 """TlsStream: TLS between the socket and the window, through ssl.MemoryBIO.
 
 Records are received into scratch memory that all connections of the loop share, and decrypted straight into
-the
-window; as many records as have arrived are handed up at once.
+the window; as many records as have arrived are handed up at once.
 """
 
 import ssl
@@ -15,8 +14,7 @@ from .base cimport StreamOwner
 from .tcp cimport WS_EMPTY, TcpStream, ws_recv
 
 # A record carries at most this much plaintext (RFC 8446 5.1); longer writes are cut here, so that the header
-# of a
-# frame and its payload share a record.
+# of a frame and its payload share a record.
 cdef Py_ssize_t RECORD_SIZE = 16 * 1024
 
 
@@ -87,8 +85,7 @@ cdef class TlsStream(TcpStream):
         return 1
 
     cdef int _read_records(self) except -1:
-        """Decrypt what has arrived into the window, hand it up when the window is full or all is
-        decrypted."""
+        """Decrypt what has arrived into the window; hand it up when that is full or all is decrypted."""
         cdef Py_ssize_t room, filled, got
         cdef char* where
         cdef bint is_empty = False

@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import gc
 import time
+import weakref
 
 import pytest
 
-from picows import WSCloseCode, WSMsgType
+from picows import WSCloseCode, WSMsgType, ws_connect
 
 from .conftest import gone, needs_own_streams, skip_where_poll_drops_resets
 from .ws_frames import BINARY, CLOSE, TEXT, assert_closes_with, close_payload
@@ -44,6 +46,18 @@ async def test_abort_drops_what_is_queued(open_end):
     assert received < 20_000_000
 
 
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_nothing_is_sent_once_the_underlying_transport_is_closing(open_end, how):
+    end = await open_end()
+
+    getattr(end.transport.underlying_transport, how)()
+    end.transport.send(WSMsgType.TEXT, "too late")
+    end.transport.send_close(WSCloseCode.OK)
+
+    assert await end.peer.recv_frames_to_end() == []
+    await gone(end.transport)
+
+
 @needs_own_streams
 async def test_abort_after_a_graceful_disconnect_does_not_wait_for_the_queue(open_end):
     end = await open_end(receive_buffer=4096, close_timeout=WAIT_S * 10)
@@ -67,6 +81,32 @@ async def test_close_timeout_ends_a_disconnect_that_the_peer_does_not_read(open_
 
     assert time.monotonic() - started >= 0.15
     assert end.listener.events[-1] == "disconnected"
+
+
+async def test_a_closed_connection_does_not_wait_for_the_garbage_collector(serve, security):
+    class Keeps(Recorder):
+        def on_ws_disconnected(self, transport):
+            super().on_ws_disconnected(transport)
+            disconnected.set()
+
+    disconnected = asyncio.Event()
+    serving = await serve(lambda request: Keeps())
+    url, context = security.url(serving.port), security.client
+    transport, listener = await ws_connect(Recorder, url, ssl_context=context, enable_auto_ping=True)
+    await transport.measure_roundtrip_time(1)
+    ends = [weakref.ref(transport), weakref.ref(serving.server.connections[0])]
+    gc.collect()
+    gc.disable()
+    try:
+        transport.disconnect()
+        await gone(transport)
+        del transport, listener
+        await disconnected.wait()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert [end() for end in ends] == [None, None]
+    finally:
+        gc.enable()
 
 
 @needs_own_streams

@@ -337,6 +337,17 @@ async def test_socket_factory_has_two_signatures(echo_server, connect, factory):
     assert not transport.is_disconnected
 
 
+async def test_a_socket_factory_of_picows_2_with_an_option_of_its_own_gets_the_url(echo_server, connect):
+    seen = []
+
+    def factory(parsed_url, nodelay=True):
+        seen.append((parsed_url.port, nodelay))
+
+    await connect(echo_server.port, socket_factory=factory)
+
+    assert seen == [(echo_server.port, True)]
+
+
 @pytest.mark.parametrize("value", [None, True, False])
 async def test_use_aiofastnet_is_accepted_and_ignored(serve, connect, value):
     serving = await serve(use_aiofastnet=value)

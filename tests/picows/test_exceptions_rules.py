@@ -111,9 +111,10 @@ async def test_a_bad_url_is_ws_invalid_url(url):
 
 async def test_handshake_timeout_is_asyncio_timeout_error_and_not_ws_error(raw_listener, connect):
     with pytest.raises(asyncio.TimeoutError) as raised:
-        await connect(raw_listener.port, websocket_handshake_timeout=0.1)
+        await connect(raw_listener.port, path="/?token=secret", websocket_handshake_timeout=0.1)
 
     assert not isinstance(raised.value, WSError)
+    assert f":{raw_listener.port}/?... was not upgraded within 0.1 s" in str(raised.value)
 
 
 async def test_cancelled_error_passes_through_ws_connect(raw_listener, connect):
@@ -217,6 +218,37 @@ async def test_the_first_exception_is_kept(open_end, side):
 
     assert side == "server" or str(raised) == "first"
     assert str(end.transport.disconnect_error) == "first"
+
+
+async def test_an_exception_that_wait_disconnected_does_not_raise_is_logged(open_end, caplog):
+    class RaisesTwice(Recorder):
+        def on_ws_frame(self, transport, frame):
+            raise Boom("first")
+
+        def on_ws_disconnected(self, transport):
+            raise Boom("second")
+
+    end = await open_end(RaisesTwice())
+    await end.peer.send_raw(end.peer.encoded(TEXT, b"x"))
+    await outcome(end.transport)
+
+    assert "second" in caplog.text
+
+
+async def test_no_pong_is_expected_after_a_ping_that_could_not_be_sent(open_end):
+    class CannotPing(Recorder):
+        def send_user_specific_ping(self, transport):
+            raise Boom("no ping")
+
+        def is_user_specific_pong(self, frame):
+            return True
+
+    end = await open_end(CannotPing())
+    with pytest.raises(Boom, match="no ping"):
+        await end.transport.measure_roundtrip_time(1)
+    await end.peer.send_raw(end.peer.encoded(TEXT, b"data, not a pong"))
+
+    await end.listener.until_frames(1)
 
 
 async def test_no_frame_is_delivered_after_a_callback_has_raised(open_end):

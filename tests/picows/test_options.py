@@ -39,7 +39,7 @@ def test_the_defaults_are_the_documented_ones():
         ("max_frame_size", 1.5, TypeError),
         ("max_frame_size", None, TypeError),
         ("max_frame_size", True, TypeError),
-        ("read_buffer_init_size", 2047, ValueError),
+        ("read_buffer_init_size", 0, ValueError),
         ("read_buffer_init_size", 2**62, ValueError),
         ("read_buffer_init_size", None, TypeError),
         ("read_buffer_init_size", "16K", TypeError),

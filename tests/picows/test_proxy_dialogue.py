@@ -139,7 +139,7 @@ async def test_a_bad_proxy_url_is_refused_before_a_socket_is_opened(url):
 
 @on_each_loop
 async def test_proxy_ssl_context_belongs_to_https_proxies():
-    for proxy in (None, "http://h:1", "socks5://h:1"):
+    for proxy in ("http://h:1", "socks5://h:1"):
         with pytest.raises(ValueError, match="https"):
             await picows.ws_connect(
                 Recorder, "ws://h.test/", proxy=proxy, proxy_ssl_context=ssl.create_default_context()

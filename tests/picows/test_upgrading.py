@@ -139,6 +139,12 @@ def test_a_body_that_ends_with_the_connection_is_told_then():
     assert (type(error), error.raw_body) == (WSInvalidStatusError, b"<html>oops</html>")
 
 
+def test_a_wrong_101_tells_what_followed_its_head():
+    error, _ = feed(client(), b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nmore")
+
+    assert (type(error), error.raw_body) == (WSInvalidUpgradeError, b"more")
+
+
 def test_a_body_without_end_is_cut():
     upgrade = client()
     upgrade.feed(b"HTTP/1.1 500 Oops\r\n\r\n")

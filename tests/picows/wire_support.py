@@ -79,15 +79,15 @@ class Recorder(picows.WSListener):
 
     def on_ws_frame(self, transport, frame):
         self.frames.append((int(frame.msg_type), frame.get_payload_as_bytes(), bool(frame.fin)))
+        for waiter, count in self._waiters:
+            if len(self.frames) >= count and not waiter.done():
+                waiter.set_result(None)
         if self.on_frame is not None:
             try:
                 self.on_frame(transport, frame)
             except BaseException as error:
                 self.errors.append(error)
                 raise
-        for waiter, count in self._waiters:
-            if len(self.frames) >= count and not waiter.done():
-                waiter.set_result(None)
 
     def on_ws_disconnected(self, transport):
         self.disconnects += 1
