@@ -163,6 +163,12 @@ class CaptureReader:
         ) and not self.damage
         if self.damage:
             log.warning("%s: read to the last whole record: %s", self.path, self.damage)
+        elif not self.is_closed:
+            log.warning(
+                "%s: no end mark: the recorder was killed, still writes, or the file is cut; "
+                "its last records are missing",
+                self.path,
+            )
 
     def _records(self, file: BinaryIO) -> Iterator[Record]:
         left = b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,6 +90,10 @@ def _check_parts(tree: YamlTree, base_dir: Path) -> None:
             except msgspec.ValidationError:
                 continue  # told by its shape
             check(converted, (key, at))
+    meaning.check_numbers(value)
+    mock = value.get("mock")
+    faults = mock.get("faults") if isinstance(mock, dict) else None
+    meaning.check_faults(faults if isinstance(faults, list) else [])
 
 
 class _Meaning:
@@ -117,12 +121,28 @@ class _Meaning:
                 self._tree.complain(("connections", at, "name"), f"{name!r} is the name of two connections")
         for at, strategy in enumerate(settings.strategies):
             self.check_strategy(strategy, ("strategies", at), names)
-        if not settings.metrics.every_s > 0:
-            self._tree.complain(
-                ("metrics", "every_s"), f"expected more than 0, got {settings.metrics.every_s}"
-            )
-        if settings.for_s is not None and not settings.for_s > 0:
-            self._tree.complain(("for_s",), f"expected more than 0, got {settings.for_s}")
+        self.check_numbers(self._tree.value)
+        self.check_faults(settings.mock.faults if settings.mock else ())
+
+    def check_numbers(self, value: object) -> None:
+        """Those outside of connections that must be more than 0. value: of the file, of any shape."""
+        for path in (("for_s",), ("metrics", "every_s"), ("mock", "rate"), ("record", "max_bytes")):
+            found: object = value
+            for key in path:
+                found = found.get(key) if isinstance(found, dict) else None
+            if isinstance(found, int | float) and not found > 0:
+                self._tree.complain(path, f"expected more than 0, got {self._tree.shown(path, found)}")
+
+    def check_faults(self, faults: Sequence[object]) -> None:
+        """Those of `mock:`; what is no text was told by its shape."""
+        from connectors.mock.faults import parse_fault  # the mock is not loaded for a run without one
+
+        for at, fault in enumerate(faults):
+            try:
+                if isinstance(fault, str):
+                    parse_fault(fault)
+            except ConfigError as error:
+                self._tree.complain(("mock", "faults", at), str(error))
 
     # Connections
 
@@ -138,8 +158,10 @@ class _Meaning:
             self._tree.complain((*path, "symbols"), "expected at least one symbol, got none")
         if not settings.channels:
             self._tree.complain((*path, "channels"), "expected at least one channel, got none")
-        if good:
-            self._check_channels(exchange, settings, settings.symbols[good[0]], path)
+        example = next((each.example for each in exchange.facts.symbols if each.example), None)
+        symbol = settings.symbols[good[0]] if good else example
+        if symbol is not None:
+            self._check_channels(exchange, settings, symbol, path)
 
     def _exchange(self, name: str, path: Path_) -> Exchange | None:
         if name not in self._exchanges:
@@ -242,9 +264,4 @@ class _Meaning:
         try:
             load_params(cls, settings)
         except ConfigError as error:
-            # The error may quote the value.
-            here = (*path, "params")
-            text = str(error)
-            for secret in self._tree.secrets:
-                text = text.replace(secret, "***") if secret else text
-            self._tree.complain(here, text)
+            self._tree.complain((*path, "params"), str(error))

@@ -138,7 +138,10 @@ class Engine:
         if self._tap is None and record is not None:
             header = {"exchanges": sorted(self._exchanges)}
             self._recorder = Recorder(self._base_dir / record.dir, record.max_bytes, self.clock, header)
-            self._recorder.start()
+            try:
+                self._recorder.start()
+            except OSError as error:
+                raise ConfigError(f"record.dir: {self._recorder.dir} cannot be written: {error}") from error
             self._tap = self._recorder
 
     # Connections

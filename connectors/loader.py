@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +64,45 @@ def load_class(use: str, base_dir: Path) -> type[Strategy]:
         found = load_object(use, base_dir)
     except ConfigError:
         raise
-    except Exception as error:
-        raise ConfigError(f"use: {use!r}: importing it raised {error!r}") from error
+    except SyntaxError as error:
+        raise ConfigError(f"{use!r}: {error.filename}:{error.lineno}: SyntaxError: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{use!r}: importing it raised {error!r}{_where(error)}") from error
     if not (isinstance(found, type) and issubclass(found, Strategy)):
-        raise ConfigError(f"use: {use!r}: expected a subclass of connectors.Strategy, got {found!r}")
+        raise ConfigError(f"{use!r}: expected a subclass of connectors.Strategy, got {found!r}")
+    _check_callbacks(found, use)
     return found
+
+
+def _where(error: BaseException) -> str:
+    """The line that raised; without it an import error of a long file is a riddle."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _check_callbacks(cls: type[Strategy], use: str) -> None:
+    """Raises ConfigError: a misspelled callback, which would never be called, or one that is a coroutine."""
+    known = [name for name in dir(Strategy) if name.startswith("on_")]
+    for name in dir(cls):
+        if not name.startswith("on_"):
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+            if near:
+                raise ConfigError(
+                    f"{use!r}: {name} is no callback and would never be called; did you mean {near[0]!r}?"
+                )
+        elif inspect.iscoroutinefunction(getattr(cls, name)):
+            raise ConfigError(
+                f"{use!r}: {name}: expected a plain method, got `async def`; callbacks are synchronous"
+            )
 
 
 def load_params(cls: type[Strategy], settings: StrategySettings) -> msgspec.Struct:
     """`params:` as the class's own Params. Raises ConfigError."""
     wanted = cls.Params
+    if not (isinstance(wanted, type) and issubclass(wanted, msgspec.Struct)):
+        raise ConfigError(f"{settings.use}: Params: expected a subclass of msgspec.Struct, got {wanted!r}")
     fields = [field.encode_name for field in msgspec.structs.fields(wanted)]
     for key in settings.params:
         if key not in fields:

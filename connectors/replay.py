@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from connectors.capture import FLAG_FRAGMENT, Record, RecordKind
+from connectors.capture_file import END
 from connectors.clock import ManualClock
 from connectors.dispatch import Slot
 from connectors.errors import CaptureError, ConfigError, DecodeError, StrategyError
@@ -255,6 +256,10 @@ class Replay:
             if info.get("status", 200) == 200:
                 name = self._exchange(str(info.get("exchange", "")))
                 self.venues[name].rest(str(info.get("url", "")), body, record.ns)
+        elif record.kind == RecordKind.MARKER:
+            text = record.payload.decode("utf-8", "replace")
+            if text != END:
+                log.warning("%s: at %d ns: %s", self.path.name, record.ns, text)
         elif record.kind == RecordKind.CONNECT:
             info = _json(record.payload)
             name = self._of_conn[record.conn_id] = self._exchange(str(info.get("exchange", "")))

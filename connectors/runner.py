@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors import summary
-from connectors.errors import ConfigError
+from connectors.errors import ConfigError, StrategyError
 from connectors.exit_code import ExitCode
 from connectors.metrics_file import MetricsFile
 from connectors.own_mock import own_mocks
@@ -38,7 +38,15 @@ def run(settings: Settings, base_dir: Path, report: Report, *, for_s: float | No
 
         loop_factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(_Run(settings, base_dir, report, settings.for_s if for_s is None else for_s).run())
+        main = _Run(settings, base_dir, report, settings.for_s if for_s is None else for_s).run()
+        try:
+            return runner.run(main)
+        except SystemExit as error:
+            # It passes through every event loop; its code would be taken for one of ours.
+            log.error(
+                "a strategy raised SystemExit(%r); expected ctx.stop(), which ends with a summary", error.code
+            )
+            return ExitCode.FAILED
 
 
 class _Run:
@@ -66,6 +74,10 @@ class _Run:
                     raise
                 log.error("stopped at once by a second %s: no summary", self._signal.name)
                 return self._code_of_signal()
+            except StrategyError as error:
+                # Our own frames would hide the strategy's, which say it all.
+                log.error("%s", error, exc_info=error.__cause__)
+                return ExitCode.FAILED
             except Exception:
                 log.exception("the run failed")
                 return ExitCode.FAILED

@@ -71,6 +71,10 @@ class YamlTree:
 
     def complain(self, path: Path_, what: str) -> None:
         line = self.line(path)
+        # `what` may quote the value, in whole or in part: an exchange's or a library's words.
+        if any(each[: len(path)] == path or path[: len(each)] == each for each in self._from_env):
+            for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
+                what = what.replace(secret, "***")
         self.problems.append((line, f"{self.file}:{line}: {path_text(path)}: {what}"))
 
     def shown(self, path: Path_, value: object) -> str:

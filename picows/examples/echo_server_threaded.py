@@ -29,6 +29,7 @@ def reserve_port(host: str, port: int) -> socket.socket:
     """A bound socket that does not listen: it keeps a port that was chosen by the system for the threads."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier run in TIME_WAIT
     sock.bind((host, port))
     return sock
 

@@ -86,6 +86,20 @@ def test_torn_file_reads_to_its_last_whole_record(tmp_path):
     assert {1, 51, 101} <= set(counts)
 
 
+def test_file_without_its_end_is_told(tmp_path, caplog):
+    whole = tmp_path / "a.cap.zst"
+    write(whole, [frame(i) for i in range(50)], [frame(i) for i in range(50, 100)])
+    list(read_capture(whole))
+    assert not caplog.records
+
+    torn = tmp_path / "torn.cap.zst"
+    torn.write_bytes(whole.read_bytes()[:-40])
+    list(read_capture(torn))
+
+    (told,) = caplog.records
+    assert told.getMessage().startswith(f"{torn}: no end mark: ")
+
+
 def test_whole_file_says_that_it_was_closed(tmp_path):
     path = tmp_path / "a.cap.zst"
     write(path, [frame(1)])

@@ -192,6 +192,80 @@ strategies:
     assert "not shown" in str(caught.value)
 
 
+def test_error_that_quotes_a_value_from_the_environment_hides_it(tmp_path: Path) -> None:
+    text = """
+connections:
+  - {exchange: okx, symbols: ["${SYMBOL}"], channels: ["${SYMBOL}"]}
+"""
+    found = "\n".join(problems(tmp_path, text, SYMBOL="s3cret"))
+
+    assert "s3cret" not in found
+    assert "symbol '***'" in found
+
+
+def test_wrong_shape_hides_no_other_mistake(tmp_path: Path) -> None:
+    text = """\
+lop: 1
+for_s: -1
+metrics: {every_s: 0}
+mock: {rate: -5, faults: ["drp", "drop:evry=3", 7]}
+connections:
+  - {exchange: okx, symbols: [btcusdt], channels: [trad]}
+"""
+    found = problems(tmp_path, text)
+
+    assert [each.split(": ")[1] for each in found] == [
+        "lop",
+        "for_s",
+        "metrics.every_s",
+        "mock.faults[0]",
+        "mock.faults[1]",
+        "mock.faults[2]",
+        "mock.rate",
+        "connections[0].channels[0]",
+        "connections[0].symbols[0]",
+    ]
+
+
+def test_faults_of_a_config_are_checked_before_the_run(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD + "mock: {faults: ['drop:evry=3']}\n", API_KEY="x")
+
+    assert "mock.faults[0]: fault drop: unknown option 'evry'" in found
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("class Mine(Strategy)\n    pass", "bad.py:2: SyntaxError: expected ':'"),
+        ("raise RuntimeError('no key')", "importing it raised RuntimeError('no key') at "),
+        ("raise SystemExit(3)", "importing it raised SystemExit(3) at "),
+        (
+            "class Mine(Strategy):\n    Params = dict",
+            "expected a subclass of msgspec.Struct, got <class 'dict'>",
+        ),
+        ("class Mine(Strategy):\n    def on_trad(self, trade): ...", "did you mean 'on_trade'?"),
+        (
+            "class Mine(Strategy):\n    async def on_trade(self, trade): ...",
+            "on_trade: expected a plain method",
+        ),
+    ],
+)
+def test_strategy_that_can_not_work_is_told_with_its_place(tmp_path: Path, body: str, expected: str) -> None:
+    (tmp_path / "bad.py").write_text("from connectors import Strategy\n" + body)
+
+    (found,) = problems(
+        tmp_path, GOOD.replace("mine.py", "bad.py").replace("    params: {threshold: 1.5}\n", ""), API_KEY="x"
+    )
+
+    assert expected in found
+
+
+def test_helper_of_a_strategy_may_begin_with_on(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(STRATEGY + "class Own(Mine):\n    def on_big_trade(self): ...\n")
+
+    assert read(tmp_path, GOOD.replace("mine.py:Mine", "own.py:Own"), API_KEY="x").strategies
+
+
 def test_missing_variable_is_told_by_name(tmp_path: Path) -> None:
     assert any("no variable API_KEY" in each for each in problems(tmp_path, GOOD))
 
