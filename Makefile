@@ -24,6 +24,7 @@ help:  ## list the targets
 	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 12 | sed 's/^/  /'
 
+# The .pth line: Cython looks for .pxd files along sys.path, and does not see the import hook of an editable install.
 $(INSTALLED): pyproject.toml
 	@echo "== venv: $(VENV) from $(PYTHON), with the tools of the extra 'dev'"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
@@ -31,6 +32,7 @@ $(INSTALLED): pyproject.toml
 	$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(VENV)/build-requires.txt
 	$(PY) -m pip install --quiet --upgrade -r $(VENV)/build-requires.txt
 	PICOWS_SKIP_EXT=1 $(PY) -m pip install --quiet --no-build-isolation --editable '.[dev]'
+	@$(PY) -c 'import os, sysconfig; open(sysconfig.get_path("purelib") + "/picows-source-tree.pth", "w").write(os.getcwd())'
 	@touch $@
 
 venv: $(INSTALLED)  ## make the virtual environment $(VENV)
