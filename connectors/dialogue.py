@@ -30,6 +30,7 @@ from connectors.subscriptions import (
     SendRequest,
     SubAction,
     Subscriptions,
+    SubState,
     Told,
 )
 
@@ -335,7 +336,10 @@ class Dialogue:
         return [*opened, *beat, *self._after(self.subscriptions.start(now_ns), now_ns)]
 
     def _settle(self, _now_ns: int) -> list[Action]:
-        return [Tell(StatusKind.LIVE, None, f"{len(self.subscriptions.streams)} streams")]
+        states = list(self.subscriptions.states.values())
+        refused = states.count(SubState.REFUSED)
+        text = f"{len(states) - refused} streams" + (f", {refused} refused" if refused else "")
+        return [Tell(StatusKind.LIVE, None, text)]
 
     def _lose(self, now_ns: int) -> list[Action]:
         wait_ns = self._backoff.on_lost(now_ns, self._live_since_ns)
