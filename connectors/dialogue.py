@@ -30,6 +30,7 @@ from connectors.subscriptions import (
     SendRequest,
     SubAction,
     Subscriptions,
+    SubState,
     Told,
 )
 
@@ -339,7 +340,10 @@ class Dialogue:
         return [*opened, *beat, *self._after(self.subscriptions.start(now_ns), now_ns)]
 
     def _settle(self, _now_ns: int) -> list[Action]:
-        return [Tell(StatusKind.LIVE, None, f"{len(self.subscriptions.streams)} streams")]
+        states = list(self.subscriptions.states.values())
+        refused = states.count(SubState.REFUSED)
+        text = f"{len(states) - refused} streams" + (f", {refused} refused" if refused else "")
+        return [Tell(StatusKind.LIVE, None, text)]
 
     def _lose(self, now_ns: int) -> list[Action]:
         self._budget.renew(self._dialled_ns, now_ns)

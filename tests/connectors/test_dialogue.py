@@ -110,6 +110,19 @@ def test_stream_that_may_be_silent_for_ever_needs_no_data(tmp_path: Path) -> Non
     assert told.dialogue.state is State.LIVE
 
 
+def test_refused_stream_is_not_told_as_live(tmp_path: Path) -> None:
+    told = Told(tmp_path, "A B")
+    (request,) = sent(told.open())
+    number = int(request.rpartition(":")[2].rstrip("}"))
+    error = Inbound(Kind.ERROR, request_id=number, topics=("trades.BUSDT",), code="9", text="no such topic")
+    told.dialogue.on_inbound(error, told.now_ns)
+    good = next(each for each in told.dialogue.subscriptions.streams if each.topic == "trades.AUSDT")
+
+    tells = [each for each in told.data(good) if isinstance(each, Tell) and each.stream is None]
+
+    assert [(each.kind, each.detail) for each in tells] == [(StatusKind.LIVE, "1 streams, 1 refused")]
+
+
 def test_refused_batch_is_halved_until_the_bad_topic_is_found(tmp_path: Path) -> None:
     told = Told(tmp_path, "A B C D")
     requests = sent(told.open())
