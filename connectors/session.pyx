@@ -99,7 +99,9 @@ cdef class Session(WSListener):
         elif frame.msg_type == WSMsgType.CLOSE:
             code = int(frame.get_close_code())
             reason = (frame.get_close_message() or b"").decode("utf-8", "replace")
-            self.close_reason = f"closed by the server: {code} {reason}".strip()
+            if self.close_reason == "" or not transport.is_close_frame_sent:
+                # Else it answers our CLOSE: the reason is ours.
+                self.close_reason = f"closed by the server: {code} {reason}".strip()
             if not transport.is_close_frame_sent:
                 # RFC 6455 5.5.1: the answer carries the code that came.
                 self._record_out(8, payload)
