@@ -29,7 +29,7 @@ Activity = Callable[[Stream], tuple[int, int]]
 GIVE_UP_AFTER = 2  # attempts without an ack or data, when nothing else lives either
 MAX_PATIENCE = 32  # deadlines of a stream that never comes double up to so many times their length
 GAPS_OF_SILENCE = 20  # a slow stream may be silent for so many of its own mean gaps
-# A fast one is missed sooner than its channel's threshold says: after this many mean gaps, not before LOOK_NS.
+# A fast one is missed sooner than its channel's threshold says: after this many gaps, not before LOOK_NS.
 # Markets pause: a second without a trade in a stream of fifty a second is nothing.
 GAPS_OF_A_FAST_STREAM = 200
 LOOK_NS = 10 * NS_PER_S  # how often the rate of a live stream is measured
