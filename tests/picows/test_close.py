@@ -212,6 +212,7 @@ async def test_a_reset_is_reported(open_end):
     assert end.listener.events == ["connected", "disconnected"]
 
 
+@needs_own_streams
 @pytest.mark.parametrize("size", [5, 100_000])
 async def test_a_reset_that_arrives_with_data_is_reported_after_the_data(open_end, size):
     end = await open_end()
