@@ -109,6 +109,7 @@ cdef class EpollPoller(Poller):
         # by file descriptor: tells a reused number from the socket an event was meant for
         uint32_t* _generations
         Py_ssize_t _slots
+        EventTarget _only        # the one target, while there is no other and it only waits to read
 
     def __cinit__(self, loop):
         self._loop = loop
@@ -145,6 +146,7 @@ cdef class EpollPoller(Poller):
             self._targets[fd] = target
             self.count += 1
         target._watched = events
+        self._only = target if self.count == 1 and events == READABLE else None
         return 0
 
     cdef int forget(self, EventTarget target) except -1:
@@ -158,15 +160,23 @@ cdef class EpollPoller(Poller):
         self._targets[fd] = None
         target._watched = 0
         self.count -= 1
+        self._only = None
         if self.count == 0:
             self._close()
         return 0
 
     def _on_ready(self):
         """The loop says that some descriptor in the epoll set is ready."""
+        if self._only is not None:
+            # No need to ask which; what has happened to it (data, end, reset), recv tells.
+            self._report(self._only, EPOLLIN)
+        else:
+            self._poll()
+
+    cdef int _poll(self) except -1:
+        """Report what is ready now."""
         cdef epoll_event events[BATCH]
         cdef int n, i, fd
-        cdef uint32_t flags
         cdef EventTarget target
         while True:
             n = epoll_wait(self._epfd, events, BATCH, 0)
@@ -177,16 +187,20 @@ cdef class EpollPoller(Poller):
             target = <EventTarget>self._targets[fd]
             if target is None or self._generations[fd] != <uint32_t>(events[i].data.u64 >> 32):
                 continue    # closed by a callback of this round, its number perhaps given to another socket
-            flags = events[i].events
-            try:
-                target.on_ready((flags & ~EPOLLOUT) != 0, (flags & EPOLLOUT) != 0)
-            except Exception as exc:
-                self._loop.call_exception_handler(
-                    {"message": f"unhandled exception in {type(target).__name__}", "exception": exc})
-                target.on_broken()
-            except BaseException:
-                target.on_broken()      # KeyboardInterrupt, SystemExit, CancelledError are the loop's
-                raise
+            self._report(target, events[i].events)
+        return 0
+
+    cdef int _report(self, EventTarget target, uint32_t flags) except -1:
+        try:
+            target.on_ready((flags & ~EPOLLOUT) != 0, (flags & EPOLLOUT) != 0)
+        except Exception as exc:
+            self._loop.call_exception_handler(
+                {"message": f"unhandled exception in {type(target).__name__}", "exception": exc})
+            target.on_broken()
+        except BaseException:
+            target.on_broken()      # KeyboardInterrupt, SystemExit, CancelledError are the loop's
+            raise
+        return 0
 
     cdef int _reserve(self, int fd) except -1:
         cdef uint32_t* grown
