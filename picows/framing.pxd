@@ -7,7 +7,7 @@ from .stream.loopio cimport LoopIO
 
 
 cdef class FrameWriter:
-    """Puts a header in front of a payload, masks it on a client's side (RFC 6455 5.1), hands it to the stream.
+    """A header in front of a payload, the mask of a client's side (RFC 6455 5.1), and off to the stream.
 
     Knows the wire, but not what may be sent: see OutgoingRules.
     """

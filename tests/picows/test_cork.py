@@ -92,9 +92,13 @@ async def test_corks_may_be_nested_and_the_outer_one_decides(open_end):
 async def test_an_exception_inside_sends_what_was_held_and_passes_through(open_end):
     end = await open_end()
 
-    with pytest.raises(ZeroDivisionError), end.transport.cork():
-        end.transport.send(WSMsgType.TEXT, b"before")
-        raise ZeroDivisionError
+    def send_and_raise():
+        with end.transport.cork():
+            end.transport.send(WSMsgType.TEXT, b"before")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        send_and_raise()
 
     end.transport.send(WSMsgType.TEXT, b"after")
     assert await recv_payloads(end.peer, 2) == [b"before", b"after"]
