@@ -95,11 +95,17 @@ cdef class WSFrame:
     def __cinit__(self):
         self.payload_ptr = NULL
         self._block = NULL
-        self.set_type(0)
+        self.set_head(0)
 
-    cdef void set_type(self, int opcode) noexcept:
-        self.msg_type = <WSMsgType>opcode
-        self.msg_type_member = MEMBERS[opcode]
+    cdef void set_head(self, uint8_t byte0) noexcept:
+        """FIN, reserved bits and opcode, as they were on the wire (5.2)."""
+        self._byte0 = byte0
+        self.msg_type = <WSMsgType>(byte0 & 0x0f)
+        self.msg_type_member = MEMBERS[byte0 & 0x0f]
+        self.fin = byte0 >> 7
+        self.rsv1 = (byte0 >> 6) & 1
+        self.rsv2 = (byte0 >> 5) & 1
+        self.rsv3 = (byte0 >> 4) & 1
 
     cdef void begin(self, ws_block_t* block) noexcept:
         """The callback is about to run: the payload lies in `block`."""

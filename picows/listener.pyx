@@ -118,27 +118,25 @@ ws_listener_install(WSListener, WSListener.__new__(WSListener))
 cdef class Callbacks:
     def __cinit__(self, WSListener listener not None):
         self.listener = listener
-        self._on_frame, self._on_frame_wants_self = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
+        self.on_frame, self._wants_self = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
         self._is_pong, wants_self = _find_override(
             listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
         if wants_self:
             self._is_pong = listener.is_user_specific_pong
 
-    cdef int frame(self, WSTransport transport, WSFrame frame) except -1:
+    cdef int call(self, WSTransport transport, WSFrame frame) except -1:
+        """Call the on_ws_frame that Python would call."""
         cdef PyObject* args[4]
-        if self._on_frame is None:
-            self.listener.on_ws_frame(transport, frame)
-            return 0
         args[0] = NULL      # room that the callee may use: PY_VECTORCALL_ARGUMENTS_OFFSET
-        if self._on_frame_wants_self:
+        if self._wants_self:
             args[1] = <PyObject*>self.listener
             args[2] = <PyObject*>transport
             args[3] = <PyObject*>frame
-            PyObject_Vectorcall(self._on_frame, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
+            PyObject_Vectorcall(self.on_frame, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         else:
             args[1] = <PyObject*>transport
             args[2] = <PyObject*>frame
-            PyObject_Vectorcall(self._on_frame, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
+            PyObject_Vectorcall(self.on_frame, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         return 0
 
     cdef bint is_pong(self, WSFrame frame) except? 0:

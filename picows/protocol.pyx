@@ -207,11 +207,12 @@ cdef class Connection(StreamOwner):
         cdef WSTransport transport = self.transport
         cdef FrameParser parser = self._parser
         cdef WSFrame frame = self._frame
+        cdef Callbacks callbacks = self._callbacks
         self._in_callback = False
         while transport.is_delivering:
             if parser.next(window, frame) == 0:
                 return 0
-            frame.begin(window.block)
+            frame._block = window.block      # open: see WSFrame
             self._in_callback = True
             if transport.is_debug:
                 self._logger.log(PICOWS_DEBUG_LL, "received %s", frame)
@@ -219,10 +220,13 @@ cdef class Connection(StreamOwner):
                 pass
             elif transport.expects_pong and self._take_pong(frame):
                 pass
+            elif callbacks.on_frame is None:
+                callbacks.listener.on_ws_frame(transport, frame)
             else:
-                self._callbacks.frame(transport, frame)
+                callbacks.call(transport, frame)
             self._in_callback = False
-            frame.end()
+            frame.payload_ptr = NULL         # and closed
+            frame._block = NULL
             if Py_REFCNT(frame) > 2:
                 # Somebody keeps it, besides this function and self._frame: leave it to them.
                 self._frame = frame = WSFrame()
