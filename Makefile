@@ -4,11 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 CC ?= cc
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 SAN := build/sanitize
+# picows 2.3.1 has the import name of ours, hence a venv of its own; one folder for each version of Python.
+BENCH_VENV ?= $(VENV)-bench
+BENCH_OUT = build/bench/$(shell $(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 PACKAGES = $(patsubst %/__init__.py,%,$(wildcard picows/__init__.py connectors/__init__.py strategies/__init__.py))
 STUBBED = $(subst /,.,$(patsubst %/__init__,%,$(basename $(shell find $(PACKAGES) -name '*.pyi' 2>/dev/null | sort))))
@@ -18,7 +22,7 @@ BENCHES = $(wildcard tests/bench/bench_*.py)
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run echo check format test test-c sanitize bench wheel clean distclean
+.PHONY: help venv build run echo check format test test-c sanitize bench bench-venv bench-more wheel clean distclean
 
 help:  ## list the targets
 	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
@@ -101,8 +105,33 @@ sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build o
 	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" \
 	    $(abspath $(PY)) -m pytest --capture=sys tests/picows $(PYTEST_ARGS)
 
-bench: build  ## run every tests/bench/bench_*.py
-	@test -n "$(BENCHES)" || echo "bench: there is no tests/bench/bench_*.py yet"
+$(BENCH_VENV)/.installed:
+	@echo "== bench-venv: $(BENCH_VENV) with picows 2.3.1"
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet picows==2.3.1 uvloop cython setuptools
+	@touch $@
+
+bench-venv: $(BENCH_VENV)/.installed  ## the virtual environment with picows 2.3.1 to compare with
+
+# Without OpenSSL's headers the peer speaks no TLS, and the rows that need it say so.
+build/bench/peer: $(wildcard tests/bench/peer/*.c tests/bench/peer/*.h)
+	@mkdir -p build/bench
+	@tls="-DWITH_TLS -lssl -lcrypto"; \
+	echo '#include <openssl/ssl.h>' | $(CC) -E - >/dev/null 2>&1 || \
+	    { tls=; echo "bench: no OpenSSL headers (libssl-dev): the peer is built without TLS"; }; \
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror tests/bench/peer/*.c -o $@ $$tls
+
+# The listener in Cython, compiled against either library.
+bench-listeners: build bench-venv
+	@set -e; for side in ours:$(PY) theirs:$(BENCH_VENV)/bin/python; do \
+	    python=$(abspath .)/$${side#*:}; to=$(BENCH_OUT)/$${side%%:*}; mkdir -p $$to; \
+	    cp -u tests/bench/worker/counting.pyx tests/bench/worker/setup.py $$to/; \
+	    (cd $$to && $$python setup.py --quiet build_ext --inplace); done
+
+bench: bench-listeners build/bench/peer  ## the speed table against picows 2.3.1; BENCH_ARGS="--quick --only echo"
+	@$(PY) tests/bench/runner --theirs $(BENCH_VENV)/bin/python --peer build/bench/peer --out $(BENCH_OUT) $(BENCH_ARGS)
+
+bench-more: build  ## the other benchmarks: tests/bench/bench_*.py
 	@set -e; for script in $(BENCHES); do echo "== bench: $$script"; $(PY) $$script; done
 
 # Compiled modules in build/lib.* are taken as they are; the rest is copied afresh, so no removed file gets in.

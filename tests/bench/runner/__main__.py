@@ -1,0 +1,127 @@
+"""The speed table: this project against picows 2.3.1, interleaved run by run.
+
+    make bench [BENCH_ARGS="--quick --only echo --loop uvloop"]
+
+Prints the table, and writes table.md, a JSON file and a plot into --out. README.md beside says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from arithmetic import Round, summary
+from jobs import Job, chosen
+from report import Row, print_row, print_head, write
+from sides import Peer, RunFailed, Side, Worker
+
+QUICK = {"launches": 1, "rounds": 3}
+USUAL = {"launches": 3, "rounds": 7}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--theirs", required=True, help="Python with picows 2.3.1 and uvloop")
+    parser.add_argument("--ours", default=sys.executable, help="Python with this project's core")
+    parser.add_argument("--peer", required=True, help="the compiled peer")
+    parser.add_argument("--out", type=Path, required=True, help="folder of results and compiled listeners")
+    parser.add_argument("--only", nargs="*", default=[], metavar="JOB", help="jobs whose name begins so")
+    parser.add_argument("--loop", choices=["uvloop", "asyncio"], help="one event loop only")
+    parser.add_argument("--quick", action="store_true", help="few runs: a look, not a measurement")
+    parser.add_argument("--launches", type=int, help="sets of processes for each row")
+    parser.add_argument("--rounds", type=int, help="rounds of four runs with each set")
+    return parser.parse_args()
+
+
+def certificate(folder: Path) -> tuple[str, str, str]:
+    """Files of an authority's certificate, the peer's certificate and its key."""
+    import trustme
+
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    paths = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
+    authority.cert_pem.write_to_path(str(paths[0]))
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(str(paths[1]), append=True)
+    issued.private_key_pem.write_to_path(str(paths[2]))
+    return str(paths[0]), str(paths[1]), str(paths[2])
+
+
+def told(job: Job, side: Side) -> dict[str, Any]:
+    return {**job.run, **(job.ours if side.name == "ours" else {})}
+
+
+def run_round(workers: list[Worker], job: Job, sides: list[Side]) -> tuple[list[dict[str, float]], Round]:
+    answers = [worker.measure(told(job, side)) for worker, side in zip(workers, sides, strict=True)]
+    a1, b1, b2, a2 = (answer[job.metric] for answer in answers)
+    return answers, Round((a1, a2), (b1, b2))
+
+
+def run_job(job: Job, loop: str, sides: dict[str, Side], settings: dict[str, Any], size: Any) -> Row:
+    """`launches` times four processes, each with `rounds` runs: a process may be lucky with its addresses."""
+    order = [sides[name] for name in ("ours", "theirs", "theirs", "ours")]
+    rounds: list[Round] = []
+    extra: dict[str, list[Round]] = {key: [] for key in job.extra}
+    for _ in range(size.launches):
+        workers = [Worker(side, loop, settings) for side in order]
+        for number in range(size.rounds + 1):
+            answers, measured = run_round(workers, job, order)
+            if number == 0:
+                continue  # warm-up
+            rounds.append(measured)
+            for key, values in extra.items():
+                a1, b1, b2, a2 = (answer[key] for answer in answers)
+                values.append(Round((a1, a2), (b1, b2)))
+        for worker in workers:
+            worker.close()
+    return Row(
+        job=job.name,
+        title=job.title,
+        loop=loop,
+        unit=job.unit,
+        at_least=job.at_least if loop == "uvloop" else job.at_least and 1.0,
+        aim=job.aim if loop == "uvloop" else None,
+        summary=summary(rounds),
+        extra={key: summary(values) for key, values in extra.items()},
+        rounds=[asdict(each) for each in rounds],
+    )
+
+
+def main() -> None:
+    options = arguments()
+    for name, value in (QUICK if options.quick else USUAL).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    sides = {
+        "ours": Side("ours", options.ours, str(options.out.resolve() / "ours")),
+        "theirs": Side("theirs", options.theirs, str(options.out.resolve() / "theirs")),
+    }
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        ca, *files = certificate(Path(folder))
+        peer = Peer(options.peer, (files[0], files[1]))
+        settings = {"ports": peer.ports, "ca": ca, "peer": peer.binary}
+        try:
+            print_head()
+            for loop in [options.loop] if options.loop else ["uvloop", "asyncio"]:
+                for job in chosen(options.only):
+                    try:
+                        row = run_job(job, loop, sides, settings, options)
+                    except RunFailed as error:
+                        print(f"{loop:<8}{job.title}: FAILED\n{error}", flush=True)
+                        continue
+                    rows.append(row)
+                    print_row(row)
+        finally:
+            peer.close()
+    write(rows, options.out)
+
+
+if __name__ == "__main__":
+    main()
