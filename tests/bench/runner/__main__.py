@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def certificate(folder: Path) -> tuple[str, str, str]:
+def certificates(folder: Path) -> tuple[str, str, str]:
     """Files of an authority's certificate, the peer's certificate and its key."""
     import trustme
 
@@ -68,12 +68,13 @@ def run_job(job: Job, loop: str, sides: dict[str, Side], settings: dict[str, Any
     order = [sides[name] for name in ("ours", "theirs", "theirs", "ours")]
     rounds: list[Round] = []
     extra: dict[str, list[Round]] = {key: [] for key in job.extra}
-    for _ in range(size.launches):
+    launches, warm_up, each_launch = (size.rounds, 0, 1) if job.is_fresh else (size.launches, 1, size.rounds)
+    for _ in range(launches):
         workers = [Worker(side, loop, settings) for side in order]
-        for number in range(size.rounds + 1):
+        for number in range(warm_up + each_launch):
             answers, measured = run_round(workers, job, order)
-            if number == 0:
-                continue  # warm-up
+            if number < warm_up:
+                continue
             rounds.append(measured)
             for key, values in extra.items():
                 a1, b1, b2, a2 = (answer[key] for answer in answers)
@@ -104,9 +105,9 @@ def main() -> None:
     }
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        ca, *files = certificate(Path(folder))
-        peer = Peer(options.peer, (files[0], files[1]))
-        settings = {"ports": peer.ports, "ca": ca, "peer": peer.binary}
+        files = certificates(Path(folder))
+        peer = Peer(options.peer, files[1:])
+        settings = {"ports": peer.ports, "certificates": files, "peer": peer.binary}
         try:
             print_head()
             for loop in [options.loop] if options.loop else ["uvloop", "asyncio"]:

@@ -29,7 +29,7 @@ class Peer:
     """`peer serve`, on ports of its own choice; ends when this process does."""
 
     def __init__(self, binary: str, certificate: tuple[str, str] | None) -> None:
-        self.binary = binary
+        self.binary = os.path.abspath(binary)
         self._process = subprocess.Popen(
             [binary, "serve", *(certificate or ())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -13,6 +13,7 @@ import asyncio
 import gc
 import json
 import platform
+import resource
 import ssl
 import sys
 import traceback
@@ -22,22 +23,36 @@ from typing import Any
 settings = json.loads(sys.argv[2])
 sys.path.insert(0, settings["extensions"])
 
-import picows  # noqa: E402  after the path is set
-import client  # noqa: E402
+import client  # noqa: E402  after the path is set
+import picows  # noqa: E402
+import server  # noqa: E402
 
-KINDS = {"echo": client.echo, "firehose": client.firehose, "send": client.send, "latency": client.latency}
+KINDS = {
+    "echo": client.echo,
+    "firehose": client.firehose,
+    "send": client.send,
+    "latency": client.latency,
+    "server": server.server,
+    "server-memory": server.server_memory,
+    "client-memory": server.client_memory,
+}
 
 
-def tls_context() -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings["ca"])
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Client and server side. TLS 1.3 for both libraries; the peer chooses the cipher."""
+    ours = ssl.create_default_context(cafile=settings["certificates"][0])
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(*settings["certificates"][1:])
+    for context in (ours, theirs):
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return ours, theirs
 
 
 def coroutine_of(run: dict[str, Any]) -> Coroutine[Any, Any, dict[str, float]]:
     kind, is_tls = run.pop("kind"), run.pop("tls", False)
-    port = settings["ports"][int(is_tls)]
-    return KINDS[kind](client.Target(port, tls_context() if is_tls else None), **run)
+    contexts = tls_contexts() if is_tls else (None, None)
+    target = client.Target(settings["ports"][int(is_tls)], settings["peer"], *contexts)
+    return KINDS[kind](target, **run)
 
 
 def identity(loop: str) -> dict[str, str]:
@@ -54,6 +69,8 @@ def main() -> None:
         import uvloop as loops
     else:
         loops = asyncio
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     loop = loops.new_event_loop()
     asyncio.set_event_loop(loop)
     print(json.dumps(identity(sys.argv[1])), flush=True)

@@ -13,6 +13,14 @@ BINARY, TEXT = WSMsgType.BINARY, WSMsgType.TEXT
 ECHO_BATCH = 16
 
 
+class Target:
+    """The peer as a server (where it listens) or as a program that connects to ours; TLS contexts, or None."""
+
+    def __init__(self, port: int, peer: str, tls: Any = None, server_tls: Any = None) -> None:
+        self.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
+        self.peer, self.tls, self.server_tls = peer, tls, server_tls
+
+
 class Client(WSListener):
     """Tells its run when the connection is lost, so that a failed run ends."""
 
@@ -26,14 +34,6 @@ class Client(WSListener):
 async def opened(listener: WSListener, target: Target, path: str) -> Any:
     transport, _ = await ws_connect(lambda: listener, target.url + path, ssl_context=target.tls)
     return transport
-
-
-class Target:
-    """Where the peer listens: `wss` if there is a TLS context."""
-
-    def __init__(self, port: int, tls: Any) -> None:
-        self.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
-        self.tls = tls
 
 
 async def ended(transport: Any, marks: Marks) -> None:
@@ -182,7 +182,7 @@ class Taker(Client):
             self.marks.end()
 
 
-async def latency(target: Target, size: int, count: int, *, rate: int) -> dict[str, float]:
+async def latency(target: Target, size: int, count: int, *, rate: int, busy: bool = False) -> dict[str, float]:
     """From the peer's send() to the callback, by CLOCK_MONOTONIC on both sides."""
     marks, warm_up = Marks(), max(10, count // 20)
     taker = Taker(marks, warm_up, count)
