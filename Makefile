@@ -22,7 +22,8 @@ BENCHES = $(wildcard tests/bench/bench_*.py)
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run echo check format test test-c sanitize bench bench-venv bench-more wheel clean distclean
+.PHONY: help venv build run echo check format test test-c sanitize bench bench-venv bench-instructions bench-more \
+    bench-listener-ours bench-listener-theirs wheel clean distclean
 
 help:  ## list the targets
 	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
@@ -121,15 +122,21 @@ build/bench/peer: $(wildcard tests/bench/peer/*.c tests/bench/peer/*.h)
 	    { tls=; echo "bench: no OpenSSL headers (libssl-dev): the peer is built without TLS"; }; \
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror tests/bench/peer/*.c -o $@ $$tls
 
-# The listener in Cython, compiled against either library.
-bench-listeners: build bench-venv
-	@set -e; for side in ours:$(PY) theirs:$(BENCH_VENV)/bin/python; do \
-	    python=$(abspath .)/$${side#*:}; to=$(BENCH_OUT)/$${side%%:*}; mkdir -p $$to; \
-	    cp -u tests/bench/worker/counting.pyx tests/bench/worker/setup.py $$to/; \
-	    (cd $$to && $$python setup.py --quiet build_ext --inplace); done
+# The listener in Cython, compiled against either library; setup.py looks at times.
+bench-listener-%: build
+	@mkdir -p $(BENCH_OUT)/$*
+	@cp -u tests/bench/worker/counting.pyx tests/bench/worker/setup.py $(BENCH_OUT)/$*/
+	@cd $(BENCH_OUT)/$* && $(BENCH_PYTHON) setup.py --quiet build_ext --inplace
 
-bench: bench-listeners build/bench/peer  ## the speed table against picows 2.3.1; BENCH_ARGS="--quick --only echo"
+bench-listener-ours: BENCH_PYTHON = $(abspath $(BIN))/python
+bench-listener-theirs: BENCH_PYTHON = $(abspath $(BENCH_VENV))/bin/python
+bench-listener-theirs: bench-venv
+
+bench: bench-listener-ours bench-listener-theirs build/bench/peer  ## the speed table against picows 2.3.1; BENCH_ARGS="--quick --only echo"
 	@$(PY) tests/bench/runner --theirs $(BENCH_VENV)/bin/python --peer build/bench/peer --out $(BENCH_OUT) $(BENCH_ARGS)
+
+bench-instructions: bench-listener-ours build/bench/peer  ## instructions per frame, by callgrind; BENCH_ARGS=--check
+	@$(PY) tests/bench/instructions --peer build/bench/peer --extensions $(BENCH_OUT)/ours $(BENCH_ARGS)
 
 bench-more: build  ## the other benchmarks: tests/bench/bench_*.py
 	@set -e; for script in $(BENCHES); do echo "== bench: $$script"; $(PY) $$script; done

@@ -1,8 +1,10 @@
 /* The client side of the neutral peer, against a server under measurement.
  *
- *     peer load PORT CONNECTIONS MESSAGES SIZE [tls]   each connection has one message on its way; ends after
- *                                                      MESSAGES answers, all connections together
- *     peer idle PORT CONNECTIONS [tls]                 opens connections, prints `ready`, ends with stdin
+ *     peer load PORT CONNECTIONS MESSAGES SIZE [tls | text]
+ *         Each connection has one message on its way; ends after MESSAGES answers, all connections together.
+ *         text: the messages are TEXT, and what comes back as BINARY is no answer.
+ *     peer idle PORT CONNECTIONS [tls]
+ *         Opens connections, prints `ready`, ends with stdin.
  */
 #include "ws.h"
 
@@ -56,20 +58,20 @@ static conn_t *open_connection(int port, SSL_CTX *tls)
     return conn;
 }
 
-static int is_tls(int argc, char **argv, int at)
+static int has(const char *word, int argc, char **argv, int at)
 {
-    return argc > at && strcmp(argv[at], "tls") == 0;
+    return argc > at && strcmp(argv[at], word) == 0;
 }
 
-/* Frames that have arrived whole. */
-static uint64_t take_frames(conn_t *conn)
+/* Frames with this opcode that have arrived whole. */
+static uint64_t take_frames(conn_t *conn, uint8_t opcode)
 {
     uint64_t frames = 0;
     frame_t frame;
     while (ws_header(conn->in.data + conn->in.start, conn->in.end - conn->in.start, &frame) &&
            conn->in.end - conn->in.start >= frame.head + frame.size) {
         conn->in.start += frame.head + frame.size;
-        frames++;
+        frames += frame.opcode == opcode;
     }
     return frames;
 }
@@ -81,7 +83,8 @@ int run_load(int argc, char **argv)
     }
     int port = atoi(argv[0]), connections = atoi(argv[1]);
     uint64_t messages = strtoull(argv[2], NULL, 10), size = strtoull(argv[3], NULL, 10), answered = 0;
-    SSL_CTX *tls = is_tls(argc, argv, 4) ? tls_context(1, NULL, NULL) : NULL;
+    SSL_CTX *tls = has("tls", argc, argv, 4) ? tls_context(1, NULL, NULL) : NULL;
+    uint8_t opcode = has("text", argc, argv, 4) ? OP_TEXT : OP_BINARY;
     uint8_t *payload = calloc(1, size + 1);
     conn_t **conns = calloc((size_t)connections, sizeof *conns);
     int epoll_fd = epoll_create1(0);
@@ -91,7 +94,7 @@ int run_load(int argc, char **argv)
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, conns[i]->fd, &event);
     }
     for (int i = 0; i < connections; i++) {
-        ws_send(conns[i], OP_BINARY, payload, size);
+        ws_send(conns[i], opcode, payload, size);
         conn_flush(conns[i]);
     }
     while (answered < messages) {
@@ -105,10 +108,10 @@ int run_load(int argc, char **argv)
             int got;
             while ((got = conn_fill(conn, READ_SIZE)) > 0) {
             }
-            uint64_t frames = take_frames(conn);
+            uint64_t frames = take_frames(conn, opcode);
             answered += frames;
             while (frames-- > 0) {
-                ws_send(conn, OP_BINARY, payload, size);
+                ws_send(conn, opcode, payload, size);
             }
             if (got < 0 || conn_flush(conn) < 0) {
                 die("connection lost");
@@ -124,7 +127,7 @@ int run_idle(int argc, char **argv)
     if (argc < 2) {
         return 2;
     }
-    SSL_CTX *tls = is_tls(argc, argv, 2) ? tls_context(1, NULL, NULL) : NULL;
+    SSL_CTX *tls = has("tls", argc, argv, 2) ? tls_context(1, NULL, NULL) : NULL;
     for (int i = 0; i < atoi(argv[1]); i++) {
         open_connection(atoi(argv[0]), tls);
     }

@@ -1,0 +1,153 @@
+"""What runs under callgrind: segments between two calls of getppid(), at which callgrind writes its counts.
+
+    program.py PORT PEER   prints `ROW SHARE OPERATIONS` for each segment, in the order of callgrind's files
+
+Everything is in lock step with a peer that is not counted: it sends when asked, and all at once, so that each run
+takes the same path. What a segment holds beyond its operations is the same in two segments of one row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from typing import Any
+
+import uvloop
+from counting import Counting
+from picows import WSListener, WSMsgType, ws_connect, ws_create_server
+
+BINARY, TEXT = WSMsgType.BINARY, WSMsgType.TEXT
+SIZE = 256
+ROUNDS = 64
+FEW, MANY = 1, 33
+
+
+class Turn:
+    """Rounds of lock step: `again` asks for the next one, until they are done."""
+
+    def __init__(self, again: Any) -> None:
+        self.again, self.left = again, 0
+        self.done: asyncio.Future[None] | None = None
+
+    def end(self) -> None:
+        self.left -= 1
+        if self.left:
+            self.again()
+        else:
+            assert self.done is not None
+            self.done.set_result(None)
+
+    async def play(self, rounds: int) -> None:
+        self.left, self.done = rounds, asyncio.get_running_loop().create_future()
+        self.again()
+        await self.done
+
+    async def segment(self, row: str, rounds: int, operations: int) -> None:
+        await self.play(8)  # the interpreter has specialised its code, buffers have their size
+        os.getppid()
+        await self.play(rounds)
+        os.getppid()
+        print(row, rounds, operations, flush=True)
+
+
+class Receiver(WSListener):
+    """Tells its turn after each `count` frames."""
+
+    def __init__(self, count: int) -> None:
+        self.count = self.left = count
+        self.turn: Any = None
+
+    def on_ws_frame(self, transport: Any, frame: Any) -> None:
+        self.left -= 1
+        if not self.left:
+            self.left = self.count
+            self.turn.end()
+
+
+async def client(url: str, path: str, listener: Any) -> Any:
+    transport, _ = await ws_connect(lambda: listener, url + path)
+    return transport
+
+
+async def echo(url: str) -> None:
+    """One frame and one send in each wake-up; twice, for the slope over the wake-ups."""
+    listener = Receiver(1)
+    transport = await client(url, "/echo", listener)
+    payload = bytes(SIZE)
+    listener.turn = turn = Turn(lambda: transport.send(BINARY, payload))
+    for rounds in (ROUNDS, 3 * ROUNDS):
+        await turn.segment("echo", rounds, rounds)
+    transport.disconnect()
+
+
+async def receive(url: str, row: str, is_cython: bool) -> None:
+    for frames in (FEW, MANY):
+        turn = Turn(lambda: transport.send(BINARY, b"go"))
+        listener = Counting(turn, 0, frames) if is_cython else Receiver(frames)
+        if not is_cython:
+            listener.turn = turn
+        path = f"/firehose?count={frames}&size={SIZE}&chunk={frames}"
+        transport = await client(url, path, listener)
+        await turn.segment(row, ROUNDS, frames * ROUNDS)
+        transport.disconnect()
+
+
+async def send(url: str) -> None:
+    payload = bytes(SIZE)
+    for frames in (FEW, MANY):
+        listener = Receiver(1)
+        transport = await client(url, "/sink", listener)
+        listener.turn = turn = Turn(lambda: send_all(transport, payload, frames))
+        await turn.segment("sent by a client", ROUNDS, frames * ROUNDS)
+        transport.disconnect()
+
+
+def send_all(transport: Any, payload: bytes, frames: int) -> None:
+    for _ in range(frames):
+        transport.send(BINARY, payload)
+    transport.send(TEXT, b"next")
+
+
+class Answerer(WSListener):
+    """A server that answers each message with frames; the peer begins when it is started."""
+
+    def __init__(self, frames: int) -> None:
+        self.frames, self.payload, self.left = frames, bytes(SIZE), 8 + ROUNDS
+        self.done = asyncio.get_running_loop().create_future()
+
+    def on_ws_frame(self, transport: Any, frame: Any) -> None:
+        if self.left == ROUNDS:
+            os.getppid()
+        elif not self.left:
+            os.getppid()
+            self.done.set_result(None)
+        self.left -= 1
+        send_all(transport, self.payload, self.frames)
+
+
+async def serve(peer: str) -> None:
+    for frames in (FEW, MANY):
+        listener = Answerer(frames)
+        server = await ws_create_server(lambda request: listener, "127.0.0.1", 0)
+        port = str(server.sockets[0].getsockname()[1])
+        load = await asyncio.create_subprocess_exec(peer, "load", port, "1", str(10 + ROUNDS), "8", "text")
+        await listener.done
+        print("sent by a server", ROUNDS, frames * ROUNDS, flush=True)
+        await load.wait()
+        server.close()
+
+
+async def main(port: str, peer: str) -> None:
+    gc.disable()
+    url = f"ws://127.0.0.1:{port}"
+    await echo(url)
+    await receive(url, "received, Python", False)
+    await receive(url, "received, Cython", True)
+    await send(url)
+    await serve(peer)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*sys.argv[1:]))
