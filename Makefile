@@ -22,7 +22,7 @@ BENCHES = $(wildcard tests/bench/bench_*.py)
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run echo check format test test-c sanitize bench bench-venv bench-instructions bench-more \
+.PHONY: help venv build run echo check format test test-c sanitize bench bench-venv bench-instructions bench-more bench-table \
     bench-listener-ours bench-listener-theirs wheel clean distclean
 
 help:  ## list the targets
@@ -132,7 +132,20 @@ bench-listener-ours: BENCH_PYTHON = $(abspath $(BIN))/python
 bench-listener-theirs: BENCH_PYTHON = $(abspath $(BENCH_VENV))/bin/python
 bench-listener-theirs: bench-venv
 
-bench: bench-listener-ours bench-listener-theirs build/bench/peer  ## the speed table against picows 2.3.1; BENCH_ARGS="--quick --only echo"
+$(VENV)/.bench-installed: $(INSTALLED)
+	@echo "== bench: the extra 'bench', for the plot"
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' > $(VENV)/bench-requires.txt
+	-$(PY) -m pip install --quiet -r $(VENV)/bench-requires.txt
+	@touch $@
+
+# `make bench PYTHON=python3.13` has venvs of its own beside those of another version.
+bench:  ## the speed table against picows 2.3.1; BENCH_ARGS="--quick --only echo"
+	@minor='import sys; print("%d.%d" % sys.version_info[:2])'; \
+	wanted=$$($(PYTHON) -c "$$minor"); there=$$($(PY) -c "$$minor" 2>/dev/null || echo $$wanted); \
+	if [ "$$wanted" = "$$there" ]; then venv=$(VENV); else venv=$(VENV)-$$wanted; fi; \
+	$(MAKE) --no-print-directory VENV=$$venv bench-table
+
+bench-table: bench-listener-ours bench-listener-theirs build/bench/peer $(VENV)/.bench-installed
 	@$(PY) tests/bench/runner --theirs $(BENCH_VENV)/bin/python --peer build/bench/peer --out $(BENCH_OUT) $(BENCH_ARGS)
 
 bench-instructions: bench-listener-ours build/bench/peer  ## instructions per frame, by callgrind; BENCH_ARGS=--check

@@ -2,7 +2,7 @@
 
     make bench [BENCH_ARGS="--quick --only echo --loop uvloop"]
 
-Prints the table, and writes table.md, a JSON file and a plot into --out. README.md beside says how to read it.
+Prints the table, and writes it with a JSON file and a plot into --out. ../README.md says how to read it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from arithmetic import Round, summary
-from jobs import Job, chosen
-from report import Row, print_row, print_head, write
+from jobs import Job, chosen, scaled
+from report import Row, print_head, print_row
+from results import Results, print_beside
 from sides import Peer, RunFailed, Side, Worker
 
 QUICK = {"launches": 1, "rounds": 3}
@@ -36,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few runs: a look, not a measurement")
     parser.add_argument("--launches", type=int, help="sets of processes for each row")
     parser.add_argument("--rounds", type=int, help="rounds of four runs with each set")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiply the length of each run")
     return parser.parse_args()
 
 
@@ -68,7 +70,9 @@ def run_job(job: Job, loop: str, sides: dict[str, Side], settings: dict[str, Any
     order = [sides[name] for name in ("ours", "theirs", "theirs", "ours")]
     rounds: list[Round] = []
     extra: dict[str, list[Round]] = {key: [] for key in job.extra}
-    launches, warm_up, each_launch = (size.rounds, 0, 1) if job.is_fresh else (size.launches, 1, size.rounds)
+    launches, warm_up, each_launch = size.launches, 1, size.rounds * job.times
+    if job.is_fresh:
+        launches, warm_up, each_launch = size.rounds, 0, 1
     for _ in range(launches):
         workers = [Worker(side, loop, settings) for side in order]
         for number in range(warm_up + each_launch):
@@ -94,34 +98,48 @@ def run_job(job: Job, loop: str, sides: dict[str, Side], settings: dict[str, Any
     )
 
 
+def run_all(options: argparse.Namespace, sides: dict[str, Side], results: Results) -> int:
+    """Number of rows that failed. What is measured is written at once: a long run may be interrupted."""
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        files = certificates(Path(folder))
+        peer = Peer(options.peer, files[1:])
+        settings = {"ports": peer.ports, "certificates": files, "peer": peer.binary}
+        for loop in [options.loop] if options.loop else ["uvloop", "asyncio"]:
+            for job in chosen(options.only):
+                if job.needs_tls and not peer.has_tls:
+                    print(f"{loop:<8} {job.title:<36} skipped: the peer was built without OpenSSL")
+                    continue
+                try:
+                    row = run_job(scaled(job, options.scale), loop, sides, settings, options)
+                except RunFailed as error:
+                    print(f"{loop:<8} {job.title:<36} FAILED\n{error}", flush=True)
+                    failed += 1
+                    continue
+                print_row(row)
+                results.add(row)
+        peer.close()
+    return failed
+
+
 def main() -> None:
     options = arguments()
     for name, value in (QUICK if options.quick else USUAL).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
+    out = options.out.resolve()
     sides = {
-        "ours": Side("ours", options.ours, str(options.out.resolve() / "ours")),
-        "theirs": Side("theirs", options.theirs, str(options.out.resolve() / "theirs")),
+        "ours": Side("ours", options.ours, str(out / "ours")),
+        "theirs": Side("theirs", options.theirs, str(out / "theirs")),
     }
-    rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
-        files = certificates(Path(folder))
-        peer = Peer(options.peer, files[1:])
-        settings = {"ports": peer.ports, "certificates": files, "peer": peer.binary}
-        try:
-            print_head()
-            for loop in [options.loop] if options.loop else ["uvloop", "asyncio"]:
-                for job in chosen(options.only):
-                    try:
-                        row = run_job(job, loop, sides, settings, options)
-                    except RunFailed as error:
-                        print(f"{loop:<8}{job.title}: FAILED\n{error}", flush=True)
-                        continue
-                    rows.append(row)
-                    print_row(row)
-        finally:
-            peer.close()
-    write(rows, options.out)
+    results = Results(out / "quick" if options.quick else out)
+    print(f"# {results.about}")
+    print_head()
+    failed = run_all(options, sides, results)
+    results.plot()
+    print_beside(out.parent)
+    if failed:
+        raise SystemExit(f"{failed} rows failed")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
-"""The table on the terminal and in files."""
+"""The lines of the table."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from arithmetic import Summary, verdict
@@ -55,9 +53,3 @@ def print_head() -> None:
 
 def print_row(row: Row) -> None:
     print(line(row), flush=True)
-
-
-def write(rows: list[Row], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "table.txt").write_text("\n".join([HEAD, *map(line, rows)]) + "\n")
-    (out / "table.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,17 @@ class Side:
 class Peer:
     """`peer serve`, on ports of its own choice; ends when this process does."""
 
-    def __init__(self, binary: str, certificate: tuple[str, str] | None) -> None:
+    def __init__(self, binary: str, certificate: Sequence[str]) -> None:
         self.binary = os.path.abspath(binary)
         self._process = subprocess.Popen(
-            [binary, "serve", *(certificate or ())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [binary, "serve", *certificate], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         self.ports = [int(word) for word in self._process.stdout.readline().split()]
+
+    @property
+    def has_tls(self) -> bool:
+        return self.ports[1] != 0
 
     def close(self) -> None:
         assert self._process.stdin is not None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
+import picows
 from marks import Marks, median
 from picows import WSListener, WSMsgType, ws_connect
 
@@ -183,13 +185,15 @@ class Taker(Client):
 
 
 async def latency(target: Target, size: int, count: int, *, rate: int, busy: bool = False) -> dict[str, float]:
-    """From the peer's send() to the callback, by CLOCK_MONOTONIC on both sides."""
+    """From the peer's send() to the callback, by CLOCK_MONOTONIC on both sides. busy: with picows.BusyPoll."""
     marks, warm_up = Marks(), max(10, count // 20)
     taker = Taker(marks, warm_up, count)
-    transport = await opened(taker, target, f"/paced?count={warm_up + count}&size={size}&rate={rate}")
-    marks.begin()
-    transport.send(BINARY, b"go")
-    await ended(transport, marks)
+    is_busy = busy and hasattr(picows, "BusyPoll")
+    with picows.BusyPoll() if is_busy else contextlib.nullcontext():
+        transport = await opened(taker, target, f"/paced?count={warm_up + count}&size={size}&rate={rate}")
+        marks.begin()
+        transport.send(BINARY, b"go")
+        await ended(transport, marks)
     ordered = sorted(taker.delays_ns[warm_up:])
     picked = {f"p{q}_us": ordered[min(len(ordered) - 1, len(ordered) * q // 100)] / 1e3 for q in (50, 90, 99)}
-    return {**picked, **marks.per(count)}
+    return {**picked, **marks.per(count), "busy": float(is_busy)}
