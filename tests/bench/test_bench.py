@@ -175,7 +175,16 @@ def compile_peer(path):
 def test_every_kind_of_job_of_the_speed_table_runs(tmp_path):
     python_with_listener(tmp_path)
     compile_peer(tmp_path / "peer")
-    kinds = "echo", "firehose-cython", "send-256", "cork", "latency-1k", "server", "memory-client", "memory-server"
+    kinds = (
+        "echo",
+        "firehose-cython",
+        "send-256",
+        "cork",
+        "latency-1k",
+        "server",
+        "memory-client",
+        "memory-server",
+    )
     tiny = ["--quick", "--rounds", "1", "--scale", "0.01", "--loop", "uvloop", "--only", *kinds]
     sides = ["--theirs", sys.executable, "--peer", str(tmp_path / "peer"), "--out", str(tmp_path)]
 

@@ -4,7 +4,8 @@
     make bench-instructions BENCH_ARGS=--check       fail where one has grown by more than 5 %
     make bench-instructions BENCH_ARGS=--renew       write the baseline of this Python
 
-The baseline (../instructions.json) is kept by minor version of Python. README.md says what makes the counts stable.
+The baseline (../instructions.json) is kept by minor version of Python. ../README.md says what makes the counts
+stable.
 """
 
 from __future__ import annotations
@@ -120,11 +121,15 @@ def judge(entry: dict[str, Any], found: dict[str, Count]) -> None:
         print(f"check: nothing has grown by more than 5 % since the baseline of Python {MINOR}")
         return
     now = build()
-    others = [f"{key} {was} then, {now[key]} now" for key, was in entry["built with"].items() if now[key] != was]
+    others = [
+        f"{key} {was} then, {now[key]} now" for key, was in entry["built with"].items() if now[key] != was
+    ]
     print("check: instruction counts have grown by more than 5 %, or rows differ:", *complaints, sep="\n  ")
     if others:
         print("not only our source has changed since:", *others, sep="\n  ")
-    print("If the growth is wanted: make bench-instructions BENCH_ARGS=--renew, and commit instructions.json.")
+    print(
+        "If the growth is wanted: make bench-instructions BENCH_ARGS=--renew, and commit instructions.json."
+    )
     raise SystemExit(1)
 
 
@@ -144,7 +149,9 @@ def main() -> None:
         print("bench-instructions: skipped: valgrind is not installed")
         return
     if options.check and MINOR not in kept:
-        print(f"bench-instructions: skipped: {BASELINE.name} has no baseline of Python {MINOR} (--renew makes it)")
+        print(
+            f"bench-instructions: skipped: no baseline of Python {MINOR} in {BASELINE.name}; --renew makes it"
+        )
         return
     with tempfile.TemporaryDirectory() as folder:
         found = rows(run(os.path.abspath(options.peer), options.extensions.resolve(), Path(folder)))

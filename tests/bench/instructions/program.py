@@ -2,8 +2,8 @@
 
     program.py PORT PEER   prints `ROW SHARE OPERATIONS` for each segment, in the order of callgrind's files
 
-Everything is in lock step with a peer that is not counted: it sends when asked, and all at once, so that each run
-takes the same path. What a segment holds beyond its operations is the same in two segments of one row.
+Everything is in lock step with a peer that is not counted: it sends when asked, and all at once, so that each
+run takes the same path. What a segment holds beyond its operations is the same in two segments of one row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 from counting import Counting
+
 from picows import WSListener, WSMsgType, ws_connect, ws_create_server
 
 BINARY, TEXT = WSMsgType.BINARY, WSMsgType.TEXT
@@ -82,26 +83,27 @@ async def echo(url: str) -> None:
     transport.disconnect()
 
 
-async def receive(url: str, row: str, is_cython: bool) -> None:
-    for frames in (FEW, MANY):
-        turn = Turn(lambda: transport.send(BINARY, b"go"))
-        listener = Counting(turn, 0, frames) if is_cython else Receiver(frames)
-        if not is_cython:
-            listener.turn = turn
-        path = f"/firehose?count={frames}&size={SIZE}&chunk={frames}"
-        transport = await client(url, path, listener)
-        await turn.segment(row, ROUNDS, frames * ROUNDS)
-        transport.disconnect()
+async def receive(url: str, row: str, frames: int, is_cython: bool) -> None:
+    """Each round brings some frames at once."""
+    turn = Turn(lambda: transport.send(BINARY, b"go"))
+    if is_cython:
+        listener: Any = Counting(turn, 0, frames)
+    else:
+        listener = Receiver(frames)
+        listener.turn = turn
+    transport = await client(url, f"/firehose?count={frames}&size={SIZE}&chunk={frames}", listener)
+    await turn.segment(row, ROUNDS, frames * ROUNDS)
+    transport.disconnect()
 
 
-async def send(url: str) -> None:
+async def send(url: str, frames: int) -> None:
+    """Each round sends some frames, and one that is answered."""
     payload = bytes(SIZE)
-    for frames in (FEW, MANY):
-        listener = Receiver(1)
-        transport = await client(url, "/sink", listener)
-        listener.turn = turn = Turn(lambda: send_all(transport, payload, frames))
-        await turn.segment("sent by a client", ROUNDS, frames * ROUNDS)
-        transport.disconnect()
+    listener = Receiver(1)
+    transport = await client(url, "/sink", listener)
+    listener.turn = turn = Turn(lambda: send_all(transport, payload, frames))
+    await turn.segment("sent by a client", ROUNDS, frames * ROUNDS)
+    transport.disconnect()
 
 
 def send_all(transport: Any, payload: bytes, frames: int) -> None:
@@ -127,26 +129,28 @@ class Answerer(WSListener):
         send_all(transport, self.payload, self.frames)
 
 
-async def serve(peer: str) -> None:
-    for frames in (FEW, MANY):
-        listener = Answerer(frames)
-        server = await ws_create_server(lambda request: listener, "127.0.0.1", 0)
-        port = str(server.sockets[0].getsockname()[1])
-        load = await asyncio.create_subprocess_exec(peer, "load", port, "1", str(10 + ROUNDS), "8", "text")
-        await listener.done
-        print("sent by a server", ROUNDS, frames * ROUNDS, flush=True)
-        await load.wait()
-        server.close()
+async def serve(peer: str, frames: int) -> None:
+    listener = Answerer(frames)
+    server = await ws_create_server(lambda request: listener, "127.0.0.1", 0)
+    port = str(server.sockets[0].getsockname()[1])
+    load = await asyncio.create_subprocess_exec(peer, "load", port, "1", str(10 + ROUNDS), "8", "text")
+    await listener.done
+    print("sent by a server", ROUNDS, frames * ROUNDS, flush=True)
+    await load.wait()
+    server.close()
 
 
 async def main(port: str, peer: str) -> None:
     gc.disable()
     url = f"ws://127.0.0.1:{port}"
     await echo(url)
-    await receive(url, "received, Python", False)
-    await receive(url, "received, Cython", True)
-    await send(url)
-    await serve(peer)
+    for row, is_cython in (("received, Python", False), ("received, Cython", True)):
+        for frames in (FEW, MANY):
+            await receive(url, row, frames, is_cython)
+    for frames in (FEW, MANY):
+        await send(url, frames)
+    for frames in (FEW, MANY):
+        await serve(peer, frames)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def standard_error(values: Sequence[float]) -> float:
-    """Of the median, by the interquartile range: 1.253 * (IQR / 1.349) / sqrt(n), as for a normal distribution."""
+    """Of the median: 1.253 * (IQR / 1.349) / sqrt(n), as for a normal distribution."""
     if len(values) < 2:
         return math.inf
     return 0.929 * (quantile(values, 0.75) - quantile(values, 0.25)) / math.sqrt(len(values))

@@ -7,9 +7,9 @@ from typing import Any
 
 import matplotlib as mpl
 
-mpl.use("Agg")
+mpl.use("Agg")  # needs no display
 
-from matplotlib import pyplot  # noqa: E402  after the choice of a backend that needs no display
+from matplotlib import pyplot as plt
 
 COLOURS = {"uvloop": "#2b6cb0", "asyncio": "#90b4d8"}
 HEIGHT = 0.38
@@ -17,7 +17,7 @@ HEIGHT = 0.38
 
 def draw(rows: list[dict[str, Any]], about: str, path: Path) -> None:
     titles = list(dict.fromkeys(row["title"] for row in rows))
-    figure, axes = pyplot.subplots(figsize=(10, 1.5 + 0.45 * len(titles)))
+    figure, axes = plt.subplots(figsize=(10, 1.5 + 0.45 * len(titles)))
     for row in rows:
         centre = titles.index(row["title"]) + (HEIGHT / 2 if row["loop"] == "asyncio" else -HEIGHT / 2)
         found = row["summary"]
@@ -47,4 +47,4 @@ def draw(rows: list[dict[str, Any]], about: str, path: Path) -> None:
     axes.set_title(about, fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    plt.close(figure)

@@ -38,8 +38,8 @@ def line(row: Row) -> str:
     s = row.summary
     text = (
         f"{row.loop:<8} {row.title:<36} {s.ratio:>6.3f} {s.low:>6.3f}-{s.high:<6.3f} {bound(row.at_least):>8}"
-        f" {bound(row.aim):>5} {row.verdict:<6} {s.same_ours:>6.3f} {s.same_theirs:>6.3f} {s.resolution:>5.3f}"
-        f" {s.ours:>9.3f} {s.theirs:>9.3f} {row.unit}"
+        f" {bound(row.aim):>5} {row.verdict:<6} {s.same_ours:>6.3f} {s.same_theirs:>6.3f}"
+        f" {s.resolution:>5.3f} {s.ours:>9.3f} {s.theirs:>9.3f} {row.unit}"
     )
     more = "  ".join(
         f"{key} {each.ratio:.3f} ({each.ours:.3f} / {each.theirs:.3f})" for key, each in row.extra.items()

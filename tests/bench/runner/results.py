@@ -14,8 +14,6 @@ from typing import Any
 from report import HEAD, Row, line
 
 
-
-
 def commit() -> str:
     """Of the working tree, with a mark if it has changes."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
@@ -24,7 +22,7 @@ def commit() -> str:
 
 
 class Results:
-    """The rows measured so far. A row replaces an older one of its job and loop, and says when it was made."""
+    """The rows measured so far. A row replaces an older one of its job and loop, and says when."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -2,9 +2,9 @@
 
     python tests/bench/worker LOOP SETTINGS   (started by the runner; LOOP: asyncio, uvloop)
 
-SETTINGS is JSON: ports and certificate of the peer, the folder with the compiled listener. Each line of standard
-input is a run as JSON, {"kind": "echo", "tls": false, ...}; each answer is a line of JSON. It uses only what
-picows 2.3.1 and this project have in common, unless it asks for it by `hasattr`.
+SETTINGS is JSON: ports and certificates of the peer, the folder with the compiled listener. Each line of
+standard input is a run as JSON, {"kind": "echo", "tls": false, ...}; each answer is a line of JSON. It uses only
+what picows 2.3.1 and this project have in common, unless it asks for it by `hasattr`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ settings = json.loads(sys.argv[2])
 sys.path.insert(0, settings["extensions"])
 
 import client  # noqa: E402  after the path is set
-import picows  # noqa: E402
 import server  # noqa: E402
+
+import picows  # noqa: E402
 
 KINDS = {
     "echo": client.echo,

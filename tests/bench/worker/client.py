@@ -7,8 +7,9 @@ import contextlib
 import time
 from typing import Any
 
-import picows
 from marks import Marks, median
+
+import picows
 from picows import WSListener, WSMsgType, ws_connect
 
 BINARY, TEXT = WSMsgType.BINARY, WSMsgType.TEXT
@@ -16,7 +17,7 @@ ECHO_BATCH = 16
 
 
 class Target:
-    """The peer as a server (where it listens) or as a program that connects to ours; TLS contexts, or None."""
+    """The peer: where it listens, the program that connects to a server of ours; TLS contexts, or None."""
 
     def __init__(self, port: int, peer: str, tls: Any = None, server_tls: Any = None) -> None:
         self.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
@@ -125,7 +126,7 @@ async def firehose(
 
 
 class Sender(Client):
-    """Sends bursts, each as large as socket buffers hold; the sink's answer to a TEXT asks for the next one."""
+    """Sends bursts that socket buffers hold; the sink's answer to a TEXT asks for the next one."""
 
     def __init__(self, marks: Marks, size: int, burst: int, bursts: int, corked: int) -> None:
         super().__init__(marks)
@@ -184,8 +185,10 @@ class Taker(Client):
             self.marks.end()
 
 
-async def latency(target: Target, size: int, count: int, *, rate: int, busy: bool = False) -> dict[str, float]:
-    """From the peer's send() to the callback, by CLOCK_MONOTONIC on both sides. busy: with picows.BusyPoll."""
+async def latency(
+    target: Target, size: int, count: int, *, rate: int, busy: bool = False
+) -> dict[str, float]:
+    """From the peer's send() to the callback, by CLOCK_MONOTONIC on both sides. busy: under BusyPoll."""
     marks, warm_up = Marks(), max(10, count // 20)
     taker = Taker(marks, warm_up, count)
     is_busy = busy and hasattr(picows, "BusyPoll")

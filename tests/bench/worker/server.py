@@ -9,6 +9,7 @@ from typing import Any
 
 from client import Target, opened
 from marks import Marks, memory_kib
+
 from picows import WSListener, ws_create_server
 
 WAIT_S = 60
