@@ -4,8 +4,8 @@
     make bench-instructions BENCH_ARGS=--check       fail where one has grown by more than 5 %
     make bench-instructions BENCH_ARGS=--renew       write the baseline of this Python
 
-The baseline (../instructions.json) is kept by minor version of Python. ../README.md says what makes the counts
-stable.
+The baseline (../instructions.json) is kept by minor version of Python. ../README.md says what makes the
+counts stable.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ Prints the table, and writes it with a JSON file and a plot into --out. ../READM
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
 from dataclasses import asdict
@@ -59,10 +60,9 @@ def told(job: Job, side: Side) -> dict[str, Any]:
     return {**job.run, **(job.ours if side.name == "ours" else {})}
 
 
-def run_round(workers: list[Worker], job: Job, sides: list[Side]) -> tuple[list[dict[str, float]], Round]:
-    answers = [worker.measure(told(job, side)) for worker, side in zip(workers, sides, strict=True)]
-    a1, b1, b2, a2 = (answer[job.metric] for answer in answers)
-    return answers, Round((a1, a2), (b1, b2))
+def round_of(answers: list[dict[str, float]], key: str) -> Round:
+    a1, b1, b2, a2 = (answer[key] for answer in answers)
+    return Round((a1, a2), (b1, b2))
 
 
 def run_job(job: Job, loop: str, sides: dict[str, Side], settings: dict[str, Any], size: Any) -> Row:
@@ -74,17 +74,16 @@ def run_job(job: Job, loop: str, sides: dict[str, Side], settings: dict[str, Any
     if job.is_fresh:
         launches, warm_up, each_launch = size.rounds, 0, 1
     for _ in range(launches):
-        workers = [Worker(side, loop, settings) for side in order]
-        for number in range(warm_up + each_launch):
-            answers, measured = run_round(workers, job, order)
-            if number < warm_up:
-                continue
-            rounds.append(measured)
-            for key, values in extra.items():
-                a1, b1, b2, a2 = (answer[key] for answer in answers)
-                values.append(Round((a1, a2), (b1, b2)))
-        for worker in workers:
-            worker.close()
+        with contextlib.ExitStack() as processes:
+            workers = [processes.enter_context(Worker(side, loop, settings)) for side in order]
+            for number in range(warm_up + each_launch):
+                answers = [
+                    worker.measure(told(job, side)) for worker, side in zip(workers, order, strict=True)
+                ]
+                if number >= warm_up:
+                    rounds.append(round_of(answers, job.metric))
+                    for key, values in extra.items():
+                        values.append(round_of(answers, key))
     return Row(
         job=job.name,
         title=job.title,

@@ -3,8 +3,8 @@
     python tests/bench/worker LOOP SETTINGS   (started by the runner; LOOP: asyncio, uvloop)
 
 SETTINGS is JSON: ports and certificates of the peer, the folder with the compiled listener. Each line of
-standard input is a run as JSON, {"kind": "echo", "tls": false, ...}; each answer is a line of JSON. It uses only
-what picows 2.3.1 and this project have in common, unless it asks for it by `hasattr`.
+standard input is a run as JSON, {"kind": "echo", "tls": false, ...}; each answer is a line of JSON. It uses
+only what picows 2.3.1 and this project have in common, unless it asks for it by `hasattr`.
 """
 
 from __future__ import annotations
