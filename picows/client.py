@@ -90,7 +90,7 @@ async def ws_connect(
         headers Authorization, Cookie, Host and Proxy-*, nor the URL's user info.
     proxy: http, https, socks4, socks4a, socks5 or socks5h URL, with credentials if need be.
     proxy_ssl_context: for an https proxy; default: ssl.create_default_context().
-    read_buffer_init_size: bytes asked of the kernel at once, at first: 2 to 256 KiB; grows under load.
+    read_buffer_init_size: bytes asked of the kernel at once, at first: 2 KiB to 2 MiB; grows under load.
     socket_factory: `(host, port)` or `(parsed_url)` -> socket, or None for the usual way; plain or async. An
         unconnected socket is connected to the URL's host and port. AF_UNIX sockets must be connected.
     use_aiofastnet: accepted and ignored, so that code written for picows 2 runs.

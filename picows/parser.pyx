@@ -101,13 +101,14 @@ cdef class FrameParser:
         The payload lies in the window, unmasked, until the window is settled or written to.
         """
         cdef Py_ssize_t total = self._ordinary
+        cdef Py_ssize_t avail = window.end - window.start
         cdef Py_ssize_t size
         cdef uint8_t* start
         cdef uint8_t* payload
         cdef uint32_t mask
         if total == 0:
             return self._next_other(window, frame)
-        if window.end - window.start < total:
+        if avail < total:
             return 0
         start = <uint8_t*>window.base + window.start
         payload = start + self._ordinary_head
@@ -123,7 +124,16 @@ cdef class FrameParser:
         if frame._byte0 != start[0]:
             frame.set_head(start[0])
         window.start += total
-        self._look_ahead(window, frame)
+        avail -= total
+        # As _look_ahead; it is nearly always another ordinary frame.
+        self._ordinary = total = ws_ordinary_frame(
+            start + total, avail, self._wants_mask, self.max_frame_size, &self._ordinary_head)
+        if total == 0:
+            self._look_ahead(window, frame)
+            return 1
+        self.need = total
+        frame.tail_size = avail
+        frame.last_in_buffer = avail < total
         return 1
 
     cdef int _next_other(self, Window window, WSFrame frame) except -1:
