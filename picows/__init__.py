@@ -1,6 +1,7 @@
 """picows: a WebSocket core with a synchronous, zero-copy listener API, for Python and Cython."""
 
 from picows.client import ws_connect
+from picows.deflate_negotiation import PerMessageDeflate
 from picows.errors import (
     WSError,
     WSHandshakeError,
@@ -43,6 +44,7 @@ __all__ = [
     "WSCloseHandshake",
     "WSCloseInfo",
     "WSParsedURL",
+    "PerMessageDeflate",
     "WSError",
     "WSHandshakeError",
     "WSInvalidMessageError",

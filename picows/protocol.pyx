@@ -8,6 +8,7 @@ import time
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
+from .deflate import codecs
 from .errors import WSProtocolError
 from .keepalive import Action, KeepAlive
 from .listener import has_override
@@ -83,14 +84,12 @@ cdef class Connection(StreamOwner):
         except Refused as refused:
             self._refuse(refused)
             return 0
-        except Exception as exc:
-            self._role.failed(exc)
-            self.abort()
-            return 0
         except BaseException as exc:
             self._role.failed(exc)
             self.abort()
-            raise
+            if not isinstance(exc, Exception):
+                raise
+            return 0
         if upgraded is not None:
             self._open(upgraded)
         return 0
@@ -120,8 +119,10 @@ cdef class Connection(StreamOwner):
             return 0
         self.transport.request = upgraded.request
         self.transport.response = upgraded.response
-        self._parser = FrameParser(
-            self.transport.is_client_side, self.options.strict, self.options.max_frame_size)
+        if upgraded.deflate is not None:
+            self._inflater, self.transport.deflater = codecs(upgraded.deflate, self.options.strict)
+        self._parser = FrameParser(self.transport.is_client_side, self.options.strict,
+                                   self.options.max_frame_size, 0 if self._inflater is None else 4)
         if answer:
             self._stream.write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer), NULL, 0)
         self.is_open = True
@@ -170,6 +171,7 @@ cdef class Connection(StreamOwner):
         self.window.clear()
         self._callbacks = None
         self._listener = None
+        self._inflater = self.transport.deflater = None
         self.transport.ping_sender = None
         return 0
 
@@ -188,6 +190,8 @@ cdef class Connection(StreamOwner):
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
                 self.window.clear()
                 raise
+        if self._inflater is not None:
+            self._inflater.release()
         if self.transport.is_delivering:
             self.window.settle(self._parser.need)
         else:
@@ -204,6 +208,8 @@ cdef class Connection(StreamOwner):
             if parser.next(window, frame) == 0:
                 return 0
             frame.begin(window.block)
+            if self._inflater is not None:
+                self._inflater.inflate(frame)
             self._in_callback = True
             if transport.is_debug:
                 self._logger.log(PICOWS_DEBUG_LL, "received %s", frame)
@@ -227,10 +233,9 @@ cdef class Connection(StreamOwner):
 
     cdef int _control(self, WSFrame frame) except -1:
         """Control frames. 1: handled here, 0: the listener's."""
-        if frame.msg_type == WSMsgType.PING:
-            if self._auto_pong:
-                self.transport.answer_ping(frame.payload_ptr, frame.payload_size)
-                return 1
+        if frame.msg_type == WSMsgType.PING and self._auto_pong:
+            self.transport.answer_ping(frame.payload_ptr, frame.payload_size)
+            return 1
         elif frame.msg_type == WSMsgType.CLOSE:
             self.transport.note_close_received(frame.get_close_code(), frame.get_close_reason())
         return 0
@@ -254,9 +259,7 @@ cdef class Connection(StreamOwner):
         """From the parser, or from on_ws_frame or is_user_specific_pong."""
         if isinstance(error, WSProtocolError):
             return self._fail_as_asked(error)
-        if not self._in_callback:
-            return self._fail(error, WSCloseCode.INTERNAL_ERROR, "")
-        if not self.options.disconnect_on_exception:
+        if self._in_callback and not self.options.disconnect_on_exception:
             self._logger.error("exception in on_ws_frame, the connection stays open", exc_info=error)
             return 0
         return self._fail(error, WSCloseCode.INTERNAL_ERROR, "")
@@ -378,8 +381,7 @@ cdef class Connection(StreamOwner):
             return
         decision = self._keepalive.decide(_monotonic(), self._last_received_s)
         if decision.action is Action.GIVE_UP:
-            self._give_up()
-            return
+            return self._give_up()
         self._timer = self.loop.call_later(decision.again_in_s, self._tick)
         if decision.action is Action.PING:
             try:

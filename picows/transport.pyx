@@ -77,6 +77,7 @@ cdef class WSTransport:
         """Send buffer[msg_offset:] without a copy. The header is written in front of it, and a client masks
         the payload in place: the bytearray's content is undefined afterwards.
 
+        Where compression was agreed on it is the same as send(): compressed, hence with a copy.
         ValueError unless 14 <= msg_offset <= len(buffer), and for CLOSE.
         """
         self._check("send_reuse_external_bytearray")
@@ -100,6 +101,9 @@ cdef class WSTransport:
         if msg_type == WSMsgType.CLOSE:
             raise ValueError("a CLOSE frame is sent with send_close()")
         cdef uint8_t rsv = <uint8_t>((rsv1 << 6) | (rsv2 << 5) | (rsv3 << 4))
+        if self.deflater is not None:
+            self._send_any(msg_type, buffer[:size], fin, rsv)
+            return None
         self._rules.check(msg_type, size, fin, rsv)
         self._send_in_place(<uint8_t>((fin << 7) | rsv | <int>msg_type), buffer, size)
 
@@ -141,6 +145,8 @@ cdef class WSTransport:
         cdef Py_ssize_t size = 0
         cdef const char* data = NULL
         cdef uint8_t byte0 = <uint8_t>((fin << 7) | rsv | (msg_type & 0x0f))
+        if self.deflater is not None and msg_type < WSMsgType.CLOSE:
+            return self._send_packed(self.deflater.pack(self._rules, msg_type, message, fin, rsv))
         if PyBytes_CheckExact(message):
             data = PyBytes_AS_STRING(message)
             size = PyBytes_GET_SIZE(message)
@@ -171,6 +177,9 @@ cdef class WSTransport:
             self.send_close(int.from_bytes(payload[:2], "big"), payload[2:])
         else:
             self.send_close()
+
+    cdef int _send_packed(self, bytes payload) except -1:
+        return self._send_bytes(self.deflater.byte0, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
 
     cdef int _send_bytes(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
         """Frame and send. `data` is copied before this returns."""
@@ -388,8 +397,4 @@ cdef class WSTransport:
 
     def _log_sent(self, int byte0, Py_ssize_t size):
         self.logger.log(
-            PICOWS_DEBUG_LL, "send %s, fin=%s, %d bytes", _type_name(byte0 & 0x0f), bool(byte0 & 0x80), size)
-
-
-cdef str _type_name(int msg_type):
-    return getattr(PyMsgType(msg_type), "name", None) or str(msg_type)
+            PICOWS_DEBUG_LL, "send %s, fin=%s, %d bytes", PyMsgType(byte0 & 0x0f).name, bool(byte0 & 0x80), size)
