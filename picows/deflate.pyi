@@ -13,6 +13,7 @@ else:
     from typing_extensions import Buffer
 
 def codecs(agreed: Agreed, is_strict: bool) -> tuple[Inflater, Deflater]: ...
+
 @final
 @disjoint_base
 class Inflater:

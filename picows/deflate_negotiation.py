@@ -160,7 +160,7 @@ def with_offer(headers: list[tuple[str, str]], options: PerMessageDeflate | None
 def check_answer(headers: Headers, options: PerMessageDeflate | None) -> Agreed | None:
     """What a server's 101 has made of our offer; None: the connection is not compressed.
 
-    Raises ValueError if the answer does not fit the offer: the client must fail the connection then (5.1, 7.1).
+    Raises ValueError if the answer does not fit the offer; the client must fail the connection (5.1, 7.1).
     """
     if options is None:
         return None
@@ -223,9 +223,7 @@ def _accept(offer: _Parameters, options: PerMessageDeflate) -> tuple[str, Agreed
         return None  # 7.1.2.2: only a client that has said it can, may be told to limit its window
     # 7.1.2.1: an offered server_max_window_bits is answered, also where it says 15.
     is_answered = offer.server_max_window_bits is not None or server_bits < _MAX_BITS
-    element = _format(
-        server_afresh, client_afresh, server_bits if is_answered else None, _limit(client_bits)
-    )
+    element = _format(server_afresh, client_afresh, server_bits if is_answered else None, _limit(client_bits))
     agreed = Agreed(
         deflate_bits=server_bits,
         deflates_afresh=server_afresh,

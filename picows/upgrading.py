@@ -231,9 +231,9 @@ class ServerUpgrade:
     ) -> tuple[WSUpgradeResponse | None, Agreed | None]:
         """The response with our choice in it. ValueError if the factory's own response speaks of it."""
         chosen = choose(request.headers, self._compression)
-        if response is not None and self._compression is not None:
-            if EXTENSION in offered_extensions(response.headers):
-                raise ValueError(f"compression answers {EXTENSION}; leave it out of the response")
+        own = offered_extensions(response.headers) if response is not None and self._compression else []
+        if EXTENSION in own:
+            raise ValueError(f"compression answers {EXTENSION}; leave it out of the response")
         if chosen is None:
             return response, None
         element, agreed = chosen
