@@ -18,7 +18,7 @@ from .pings import Pings
 from .upgrade import WSCloseHandshake, WSCloseInfo
 
 from .frame cimport WSCloseCode, WSMsgType
-from .outgoing cimport OutgoingRules, as_payload, check_close
+from .outgoing cimport OutgoingRules, as_payload, check_close, refuse_call
 from .stream.loopio cimport SCRATCH_SIZE, loop_io
 from .wire cimport WS_HEADER_MAX, ws_header_write, ws_mask
 
@@ -383,13 +383,9 @@ cdef class WSTransport:
     # ------------------------------------------------------------------ helpers
 
     cdef int _check(self, str method) except -1:
-        if PyThread_get_thread_ident() != self._thread:
-            raise RuntimeError(
-                f"WSTransport.{method} called from a wrong thread: a transport belongs to the thread "
-                f"that runs its event loop; use loop.call_soon_threadsafe")
-        if self.underlying_transport is None:
-            raise RuntimeError(f"WSTransport.{method} called before the connection was made")
-        return 0
+        if PyThread_get_thread_ident() == self._thread and self.underlying_transport is not None:
+            return 0
+        return refuse_call(method, PyThread_get_thread_ident() != self._thread)
 
     def _say_mute(self, str method):
         if self.is_debug:
