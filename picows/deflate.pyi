@@ -3,8 +3,6 @@
 import sys
 from typing import final
 
-from typing_extensions import disjoint_base
-
 from picows.deflate_negotiation import Agreed
 
 if sys.version_info >= (3, 12):
@@ -15,7 +13,6 @@ else:
 def codecs(agreed: Agreed, is_strict: bool) -> tuple[Inflater, Deflater]: ...
 
 @final
-@disjoint_base
 class Inflater:
     def __new__(
         cls,
@@ -33,7 +30,6 @@ class Inflater:
     ) -> bytes: ...
 
 @final
-@disjoint_base
 class Deflater:
     def __new__(
         cls,

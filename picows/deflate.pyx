@@ -160,10 +160,10 @@ cdef class Inflater:
             except zlib.error as exc:
                 raise WSProtocolError(
                     WSCloseCode.INVALID_TEXT,
-                    f"RFC 7692 7.2.2: received a compressed message that cannot be inflated: {exc}") from None
+                    f"RFC 7692 7.2.2: received a message that cannot be inflated: {exc}") from None
             self._append(out)
             if self._stream.eof:
-                # 7.2.3.4: a block with BFINAL. What comes after it begins anew, as senders do that end theirs.
+                # 7.2.3.4: a block with BFINAL. What follows begins anew: zlib's deflate forgets its window too.
                 piece = self._stream.unused_data
                 self._stream = None
                 ends[0] += 1
@@ -243,7 +243,7 @@ cdef class Deflater:
         return payload, bool(self.byte0 & RSV1)
 
     cdef bytes pack(self, OutgoingRules rules, int msg_type, object message, bint fin, uint8_t rsv):
-        """The payload of a data frame; its first byte is in `byte0`. ValueError as OutgoingRules.check has it.
+        """The payload of a data frame, whose first byte is in `byte0`. ValueError as OutgoingRules.check.
 
         A fragmented message is compressed whatever its size, which is not known when it begins.
         """
@@ -275,7 +275,7 @@ cdef class Deflater:
 
 
 cdef object _compressor(int level, int bits, int mem_level):
-    """zlib does not compress into a window of 256 bytes; what repeats the byte before only, fits any window."""
+    """zlib has no window of 256 bytes to compress into; repeating the byte before only (Z_RLE) fits any."""
     if bits == 8:
         return zlib.compressobj(level, zlib.DEFLATED, -9, mem_level, zlib.Z_RLE)
     return zlib.compressobj(level, zlib.DEFLATED, -bits, mem_level)

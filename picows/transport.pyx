@@ -392,5 +392,5 @@ cdef class WSTransport:
             self.logger.log(PICOWS_DEBUG_LL, "%s ignored: the connection is closing or closed", method)
 
     def _log_sent(self, int byte0, Py_ssize_t size):
-        self.logger.log(
-            PICOWS_DEBUG_LL, "send %s, fin=%s, %d bytes", PyMsgType(byte0 & 0x0f).name, bool(byte0 & 0x80), size)
+        self.logger.log(PICOWS_DEBUG_LL, "send %s, fin=%s, %d bytes",
+                        PyMsgType(byte0 & 0x0f).name, bool(byte0 & 0x80), size)

@@ -1,16 +1,14 @@
 """permessage-deflate on real connections: either side of ours against a raw peer that uses zlib itself."""
 
-import asyncio
 import zlib
 
 import pytest
 
-from picows import PerMessageDeflate, WSInvalidHeaderError, WSMsgType, ws_connect, ws_create_server
+from picows import PerMessageDeflate, WSMsgType
 
 from .conftest import gone
 from .ws_frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, assert_closes_with, encode
 from .ws_listeners import Recorder, Seen
-from .ws_peers import dial_upgrade
 
 NAME = "permessage-deflate"
 TAIL = b"\x00\x00\xff\xff"
@@ -33,87 +31,6 @@ def open_deflated(open_end):
         return await open_end(listener, extensions=extensions, compression=compression, **options)
 
     return open_one
-
-
-# ---------------------------------------------------------------- negotiation
-
-
-async def test_it_is_off_by_default(side, open_end):
-    end = await open_end(extensions=NAME if side == "server" else None)
-    end.transport.send(WSMsgType.TEXT, "Hello")
-    frame = await end.peer.recv_frame()
-    assert (frame.payload, frame.rsv) == (b"Hello", 0)
-    assert "Sec-WebSocket-Extensions" not in end.transport.response.headers
-
-    await end.peer.send(TEXT, HELLO, rsv=RSV1)
-
-    assert_closes_with(await end.peer.recv_close(), 1002)
-
-
-async def test_a_peer_that_does_not_want_it_gets_plain_frames(open_end):
-    end = await open_end(compression=PerMessageDeflate())
-    end.transport.send(WSMsgType.TEXT, "Hello")
-    frame = await end.peer.recv_frame()
-    assert (frame.payload, frame.rsv) == (b"Hello", 0)
-
-    await end.peer.send(TEXT, HELLO, rsv=RSV1)
-
-    assert_closes_with(await end.peer.recv_close(), 1002)
-
-
-async def test_the_agreement_stands_in_the_response(side, open_deflated):
-    end = await open_deflated(extensions=f"{NAME}; server_max_window_bits=10")
-
-    agreed = f"{NAME}; server_max_window_bits=10"
-    assert end.transport.response.headers.getall("Sec-WebSocket-Extensions") == [agreed]
-    if side == "client":
-        assert f"Sec-WebSocket-Extensions: {NAME}; client_max_window_bits\r\n".encode() in end.peer.request
-
-
-@pytest.mark.parametrize("security", ["plain"], indirect=True)
-@pytest.mark.parametrize("answer", [f"{NAME}; x", f"{NAME}, {NAME}", f"{NAME}; server_max_window_bits=16"])
-async def test_a_wrong_answer_fails_the_handshake(raw_listener, connect, answer):
-    accepting = asyncio.ensure_future(
-        raw_listener.accept_upgrade(headers=f"Sec-WebSocket-Extensions: {answer}\r\n")
-    )
-    with pytest.raises(WSInvalidHeaderError, match="permessage-deflate") as refused:
-        await connect(raw_listener.port, compression=PerMessageDeflate())
-    await accepting
-
-    assert (refused.value.name, refused.value.value) == ("Sec-WebSocket-Extensions", answer)
-    assert refused.value.response.status == 101
-    assert answer.encode() in refused.value.raw_header
-
-
-@pytest.mark.parametrize("security", ["plain"], indirect=True)
-async def test_a_server_declines_an_offer_it_does_not_understand(serve):
-    serving = await serve(compression=PerMessageDeflate())
-    peer = await dial_upgrade(
-        ("127.0.0.1", serving.port), headers={"Sec-WebSocket-Extensions": f"{NAME}; x=1"}
-    )
-    await peer.send(TEXT, b"Hello")
-
-    frame = await peer.recv_frame()
-
-    assert (frame.payload, frame.rsv) == (b"Hello", 0)
-    peer.close()
-
-
-@pytest.mark.parametrize("wrong", [True, "deflate", {}, PerMessageDeflate])
-async def test_other_options_are_refused_at_the_door(wrong):
-    with pytest.raises(TypeError, match="compression: expected a PerMessageDeflate or None"):
-        await ws_connect(Recorder, "ws://127.0.0.1:1/", compression=wrong)
-    with pytest.raises(TypeError, match="compression: expected a PerMessageDeflate or None"):
-        await ws_create_server(lambda request: Recorder(), "127.0.0.1", 0, compression=wrong)
-
-
-async def test_an_own_offer_beside_it_is_refused_at_the_door():
-    headers = {"Sec-WebSocket-Extensions": NAME}
-
-    with pytest.raises(ValueError, match="leave it out of extra_headers"):
-        await ws_connect(
-            Recorder, "ws://127.0.0.1:1/", extra_headers=headers, compression=PerMessageDeflate()
-        )
 
 
 # ---------------------------------------------------------------- receiving
