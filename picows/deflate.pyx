@@ -163,7 +163,7 @@ cdef class Inflater:
                     f"RFC 7692 7.2.2: received a message that cannot be inflated: {exc}") from None
             self._append(out)
             if self._stream.eof:
-                # 7.2.3.4: a block with BFINAL. What follows begins anew: zlib's deflate forgets its window too.
+                # 7.2.3.4: a block with BFINAL. What follows begins anew: ending a stream forgets its window.
                 piece = self._stream.unused_data
                 self._stream = None
                 ends[0] += 1
