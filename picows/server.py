@@ -41,6 +41,7 @@ async def ws_create_server(
     use_aiofastnet: bool | None = None,  # noqa: ARG001  accepted for compatibility
     strict: bool = True,
     close_timeout: float = 10,
+    auto_cork: bool = False,
     compression: PerMessageDeflate | None = None,
     ssl: ssl_module.SSLContext | None = None,
     path: str | os.PathLike[str] | None = None,
@@ -85,6 +86,7 @@ async def ws_create_server(
         read_buffer_init_size=read_buffer_init_size,
         close_timeout=close_timeout,
         strict=strict,
+        auto_cork=auto_cork,
         compression=compression,
     )
     if not callable(ws_listener_factory):
