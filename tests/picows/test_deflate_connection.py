@@ -272,3 +272,17 @@ async def test_a_dead_connection_swallows_sends(open_deflated):
     end.transport.send(WSMsgType.TEXT, b"Hello")
 
     assert end.transport.is_disconnected
+
+
+async def test_compressed_messages_wait_in_a_cork_and_keep_their_order(open_deflated):
+    end = await open_deflated()
+    sent = [b"Hello", b"Hello" * 1000, b"Hello"]
+    with end.transport.cork():
+        for message in sent:
+            end.transport.send(WSMsgType.TEXT, message)
+
+    reader = Reader()
+    frames = [await end.peer.recv_frame() for _ in sent]
+
+    assert [reader.read(frame) for frame in frames] == sent
+    assert [frame.rsv for frame in frames] == [RSV1] * 3
