@@ -2,6 +2,7 @@
 
 from picows.busypoll import BusyPoll
 from picows.client import ws_connect
+from picows.deflate_negotiation import PerMessageDeflate
 from picows.errors import (
     WSError,
     WSHandshakeError,
@@ -45,6 +46,7 @@ __all__ = [
     "WSCloseInfo",
     "WSParsedURL",
     "BusyPoll",
+    "PerMessageDeflate",
     "WSError",
     "WSHandshakeError",
     "WSInvalidMessageError",

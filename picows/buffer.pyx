@@ -13,9 +13,9 @@ new one.
 from libc.string cimport memcpy, memmove
 
 
-# One recv asks for at most this much, once a connection has shown that it has so much to read. Each recv costs
-# the kernel an acknowledgement and a wake-up of the sender besides the copy: per received frame of 256 B, CPU
-# time with reads of up to 256 KiB, 512 KiB, 1, 2 and 4 MiB is 82, 64, 53, 42 and 41 ns (`make bench
+# One recv asks for at most this much, once a connection has shown that it has so much to read. Each recv
+# costs the kernel an acknowledgement and a wake-up of the sender besides the copy: CPU time per received frame
+# of 256 B with reads of up to 256 KiB, 512 KiB, 1, 2 and 4 MiB is 82, 64, 53, 42 and 41 ns (`make bench
 # BENCH_ARGS="--only firehose"`).
 cdef Py_ssize_t MAX_READ_SIZE = 2 * 1024 * 1024
 
@@ -37,8 +37,7 @@ cdef class Arena:
         ws_block_drop(self._block)
 
     cdef ws_block_t* borrow(self, Window window, Py_ssize_t size) except NULL:
-        """The shared block for one read, of `size` bytes or more; a fresh one if a kept view still points into
-        the last."""
+        """The shared block for one read of `size` bytes; a fresh one if a kept view still points into it."""
         if self._borrower is not None and self._borrower is not window:
             raise RuntimeError("the receive arena is in use by another connection of the same event loop")
         if self._block is not NULL and (

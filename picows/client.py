@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from picows.deflate_negotiation import PerMessageDeflate, with_offer
 from picows.errors import WSHandshakeError, WSInvalidStatusError, without_secrets
 from picows.frame import WSAutoPingStrategy
 from picows.handshake import (
@@ -66,6 +67,7 @@ async def ws_connect(
     strict: bool = True,
     close_timeout: float = 10,
     auto_cork: bool = False,
+    compression: PerMessageDeflate | None = None,
     **kwargs: Any,
 ) -> tuple[WSTransport, WSListener]:
     """Connect to a WebSocket server.
@@ -98,6 +100,7 @@ async def ws_connect(
     close_timeout: seconds after which a graceful disconnect gives up on a peer that does not read.
     auto_cork: what callbacks send while the frames of one read are handled leaves together when the last
         one has returned: fewer system calls for a server of many small requests, a later first reply.
+    compression: PerMessageDeflate(...) offers permessage-deflate (RFC 7692); None: no compression.
     kwargs: family, proto, flags, local_addr, happy_eyeballs_delay, interleave, server_hostname, as in
         loop.create_connection.
 
@@ -120,9 +123,10 @@ async def ws_connect(
         close_timeout=close_timeout,
         strict=strict,
         auto_cork=auto_cork,
+        compression=compression,
     )
     target = parse_url(url)
-    headers = check_headers(extra_headers)
+    headers = with_offer(check_headers(extra_headers), compression)
     dialing = DialOptions.from_arguments(
         ssl_context, proxy, proxy_ssl_context, socket_factory, max_redirects, kwargs
     )
@@ -190,7 +194,7 @@ async def _connect(
 ) -> tuple[WSTransport, WSListener]:
     """One attempt at one URL. Whatever ends it early leaves no socket behind."""
     sock = await open_socket(url, dialing)
-    role = ClientRole(factory, url, headers, follows_redirects=dialing.max_redirects > 0)
+    role = ClientRole(factory, url, headers, dialing.max_redirects > 0, options.compression)
     attempts.append(role)
     connection = Connection(asyncio.get_running_loop(), role, options)
     try:
@@ -215,6 +219,7 @@ class ClientRole:
         url: WSParsedURL,
         headers: Sequence[tuple[str, str]],
         follows_redirects: bool,
+        compression: PerMessageDeflate | None = None,
     ) -> None:
         key = make_key()
         self._request = build_request(url, key, headers)
@@ -225,6 +230,7 @@ class ClientRole:
             offered_extensions(headers),
             partial(_make_listener, factory),  # not a bound method: no cycle to wait for the collector
             follows_redirects,
+            compression,
         )
         self.opened_future: asyncio.Future[tuple[WSTransport, WSListener]] = (
             asyncio.get_running_loop().create_future()

@@ -4,8 +4,8 @@
 
 A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames
 of a connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A
-memoryview that is kept stays valid and unchanged; it holds the receive block it points into (under load up to 2 MiB)
-until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
+memoryview that is kept stays valid and unchanged; it holds the receive block it points into (under load up to
+2 MiB) until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
 from enum import EnumType
@@ -156,7 +156,7 @@ cdef class WSFrame:
     cpdef object get_payload_as_memoryview(self):
         """A read-only view of the payload, without a copy.
 
-        It may be kept: then it holds the whole receive block in memory, under load up to 2 MiB for a few bytes.
+        It may be kept: then it holds the whole receive block in memory, under load 2 MiB for a few bytes.
         """
         return memoryview(self)
 

@@ -14,5 +14,6 @@ cdef class OutgoingRules:
     cdef int _check_order(self, int msg_type, bint fin) except -1
 
 
+cdef int refuse_call(str method, bint is_foreign_thread) except -1
 cdef int check_close(int code, bytes reason) except -1
 cdef bytes as_payload(object message)

@@ -244,6 +244,8 @@ cdef class FrameParser:
             return _violation(
                 f"5.2: received reserved bits rsv1={header.rsv1} rsv2={header.rsv2} rsv3={header.rsv3}, "
                 f"and no extension was negotiated that defines them")
+        if header.rsv1 and (header.opcode == 0 or header.opcode >= 8):
+            return _violation("RFC 7692 6: received a CONTINUATION or control frame with RSV1")
         return self._judge_data() if header.opcode < 8 else None
 
     cdef object _judge_data(self):

@@ -98,7 +98,7 @@ cdef class TcpStream(Stream):
             self._hand_up()
             total += got
             if got < room or self._is_closing or self._is_lost or not self._wants_read:
-                # Fewer than asked for: the socket is empty. If not, or after an error, the poller reports again.
+                # Fewer than asked for: it is empty. If not, or after an error, the poller reports it again.
                 return 0
         return 1
 

@@ -183,21 +183,32 @@ async def open_end(side, security, serve, connect):
 
     glued: frames that the peer sends in one write with its half of the handshake.
     receive_buffer: bytes of the peer's SO_RCVBUF, so that a peer which does not read is full soon.
+    extensions: what the peer says in Sec-WebSocket-Extensions.
     """
     raw = []
 
-    async def open_one(listener=None, *, glued=b"", receive_buffer=None, **options):
+    async def open_one(listener=None, *, glued=b"", receive_buffer=None, extensions=None, **options):
         listener = Recorder() if listener is None else listener
         if side == "client":
             accepting = RawListener(security.server, receive_buffer)
             raw.append(accepting)
             peer, (transport, _) = await asyncio.gather(
-                accepting.accept_upgrade(glued=glued), connect(accepting.port, lambda: listener, **options)
+                accepting.accept_upgrade(
+                    glued=glued,
+                    headers=f"Sec-WebSocket-Extensions: {extensions}\r\n" if extensions else "",
+                ),
+                connect(accepting.port, lambda: listener, **options),
             )
         else:
             serving = await serve(lambda request: listener, **options)
             address = ("127.0.0.1", serving.port)
-            peer = await dial_upgrade(address, security.client, glued=glued, receive_buffer=receive_buffer)
+            peer = await dial_upgrade(
+                address,
+                security.client,
+                glued=glued,
+                receive_buffer=receive_buffer,
+                headers={"Sec-WebSocket-Extensions": extensions},
+            )
             raw.append(peer)
             await listener.until(lambda: listener.transport is not None)
             transport = listener.transport
