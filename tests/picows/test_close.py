@@ -17,7 +17,7 @@ from .ws_peers import WAIT_S
 
 
 async def test_graceful_disconnect_sends_what_is_queued(open_end):
-    end = await open_end(receive_buffer=4096)
+    end = await open_end(receive_buffer=4096, close_timeout=WAIT_S)
     end.transport.send(WSMsgType.BINARY, bytes(3_000_000))
     end.transport.send_close(WSCloseCode.OK, b"done")
     end.transport.disconnect()
@@ -27,6 +27,7 @@ async def test_graceful_disconnect_sends_what_is_queued(open_end):
     assert [frame.opcode for frame in frames] == [BINARY, CLOSE]
     assert len(frames[0].payload) == 3_000_000
     assert frames[1].payload == close_payload(1000, "done")
+    end.peer.close()
     await gone(end.transport)
 
 

@@ -124,7 +124,7 @@ class RawPeer:
     def send_and_reset_at_once(self, data):
         """Blocks the event loop, so that our end finds all of `data` and the reset in one wake-up.
 
-        A reset throws away what the other side's kernel has not taken yet: `data` must fit its window (64 KiB).
+        A reset throws away what the other side's kernel has not taken: `data` must fit its window (64 KiB).
         """
         self.sock.sendall(data)
         deadline = time.monotonic() + WAIT_S
