@@ -5,6 +5,8 @@ VENV ?= .venv
 CC ?= cc
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# Processes that run the tests: one per core. `loadgroup` keeps the tests of one `xdist_group` in one process.
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadgroup
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -73,9 +75,9 @@ format: $(INSTALLED)  ## write the formatting and the lint fixes that ruff can m
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: build test-c  ## C tests, then pytest; PYTEST_ARGS="-k name" narrows it
-	@echo "== test: pytest $(PYTEST_ARGS)"
-	@$(IN_VENV) pytest $(PYTEST_ARGS)
+test: build test-c  ## C tests, then pytest; PYTEST_ARGS="-k name" narrows it, PARALLEL= takes one process
+	@echo "== test: pytest $(PARALLEL) $(PYTEST_ARGS)"
+	@$(IN_VENV) pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-c:  ## the C tests of wire.h under ASan and UBSan
 	@test -n "$(C_TESTS)" || { echo "test-c: no tests/c/test_*.c found" >&2; exit 1; }

@@ -14,8 +14,8 @@ from libc.string cimport memcpy, memmove
 
 
 # One recv asks for at most this much, once a connection has shown that it has so much to read. Each recv
-# costs the kernel an acknowledgement and a wake-up of the sender besides the copy: CPU time per received frame
-# of 256 B with reads of up to 256 KiB, 512 KiB, 1, 2 and 4 MiB is 82, 64, 53, 42 and 41 ns (`make bench
+# costs the kernel an acknowledgement and a wake-up of the sender besides the copy: CPU time per received
+# frame of 256 B with reads of up to 256 KiB, 512 KiB, 1, 2 and 4 MiB is 82, 64, 53, 42 and 41 ns (`make bench
 # BENCH_ARGS="--only firehose"`).
 cdef Py_ssize_t MAX_READ_SIZE = 2 * 1024 * 1024
 

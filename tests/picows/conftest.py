@@ -89,9 +89,9 @@ def security(request):
     return PLAIN if request.param == "plain" else request.getfixturevalue("tls")
 
 
-def _hurry(options):
+def _hurry(options, is_tls):
     """The loop's own TLS waits up to close_timeout for a close_notify that a raw peer does not send."""
-    if STREAMS == "loop":
+    if STREAMS == "loop" and is_tls:
         options.setdefault("close_timeout", 0.3)
 
 
@@ -102,7 +102,7 @@ async def serve(security):
 
     async def start(factory=lambda request: Echo(), **options):
         options.setdefault("ssl", security.server)
-        _hurry(options)
+        _hurry(options, security.is_tls)
         server = await ws_create_server(factory, "127.0.0.1", 0, **options)
         servers.append(server)
         return SimpleNamespace(server=server, port=server.sockets[0].getsockname()[1])
@@ -124,7 +124,7 @@ async def connect(security):
     async def open_client(port, factory=Recorder, *, path="/", **options):
         options.setdefault("ssl_context", security.client)
         options.setdefault("family", 2)
-        _hurry(options)
+        _hurry(options, security.is_tls)
         transport, listener = await ws_connect(factory, security.url(port, path), **options)
         transports.append(transport)
         return transport, listener
