@@ -75,11 +75,9 @@ cdef class Inflater:
         """What a listener would be given for a received data frame; for use without a connection."""
         cdef bytes data = bytes(payload)
         cdef WSFrame frame = WSFrame()
-        frame.set_type(msg_type)
+        frame.set_head((fin << 7) | (rsv1 << 6) | msg_type)
         frame.payload_ptr = PyBytes_AS_STRING(data)
         frame.payload_size = PyBytes_GET_SIZE(data)
-        frame.fin = fin
-        frame.rsv1 = rsv1
         try:
             self.inflate(frame)
             return frame.get_payload_as_bytes()
