@@ -1,8 +1,8 @@
 """Whether a Cython extension was built against the layout of this core.
 
-`setup.py` names the layout after the version and a hash of the `.pxd` files that users cimport, and compiles the
-name into every extension that cimports them (abi.pxd), our own included. Ours is the first to ask, as the package
-`picows` imports it: the layout that it names is the installed one.
+`setup.py` names the layout after the version and a hash of the `.pxd` files that users cimport, and compiles
+the name into every extension that cimports them (abi.pxd), our own included. Ours is the first to ask, as the
+package `picows` imports it: the layout that it names is the installed one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def check(layout: str, extension: str) -> None:
     if theirs != ours:
         raise ImportError(
             f"{extension} was built against picows {_version(layout)} (layout {theirs}), "
-            f"installed is picows {_version(_installed[0])} (layout {ours}), and the two differ in the classes "
-            f"that it cimports: rebuild {extension} against the installed picows",
+            f"installed is picows {_version(_installed[0])} (layout {ours}), and the two differ in the "
+            f"classes that it cimports: rebuild {extension} against the installed picows",
             name=extension,
         )
 

@@ -29,3 +29,6 @@ cdef class Callbacks:
 
     cdef int frame(self, WSTransport transport, WSFrame frame) except -1
     cdef bint is_pong(self, WSFrame frame) except? 0
+
+
+cdef tuple find_override(WSListener listener, WSListener plain, str name, int slot)
