@@ -1,12 +1,22 @@
 """WSMessageAssembler: whole messages, under limits, on both sides, plain and TLS."""
 
+import asyncio
 import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMessageAssembler, WSMsgType, WSProtocolError
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMessageAssembler,
+    WSMsgType,
+    WSProtocolError,
+    ws_connect,
+    ws_create_server,
+)
 
 from .conftest import gone
 from .cython_support import build, run
@@ -177,6 +187,18 @@ async def test_on_ws_frame_of_a_subclass_sees_each_frame_and_passes_on_what_it_l
     assert end.listener.told == [(TEXT, b"ab")]
 
 
+async def test_the_class_itself_is_a_factory_of_a_client(echo_server, connect):
+    class Client(WSMessageAssembler):
+        def on_ws_message(self, transport, msg_type, message):
+            seen.set_result(bytes(message))
+
+    seen = asyncio.get_running_loop().create_future()
+    transport, _ = await connect(echo_server.port, Client)
+    transport.send(WSMsgType.TEXT, "there and back")
+
+    assert await asyncio.wait_for(seen, WAIT_S) == b"there and back"
+
+
 async def test_an_exception_in_on_ws_message_is_one_of_on_ws_frame(open_end, caplog):
     class Failing(Assembling):
         def on_ws_message(self, transport, msg_type, message):
@@ -281,9 +303,6 @@ async def test_a_joined_message_takes_no_more_than_an_eighth_beyond_its_bytes(op
 )
 def test_however_messages_are_cut_they_come_out_whole(messages):
     """Control frames stand between them."""
-    import asyncio
-
-    from picows import ws_connect, ws_create_server
 
     async def main():
         listener = Assembling(max_fragments=5)

@@ -46,7 +46,8 @@ cdef class Counter(WSListener):
             transport.send_close(WSCloseCode.OK, b"done")
 
 cdef class Silent(WSListener):
-    pass
+    def __init__(self):
+        pass        # takes nothing, neither request nor response
 
 class PythonOnTop(Counter):
     seen = 0

@@ -136,6 +136,20 @@ def test_reconnecting_client_comes_back_to_a_server_that_went_away():
     assert client.returncode == 0
 
 
+@pytest.mark.user_build
+@pytest.mark.slow
+def test_echo_client_cython_builds_its_listener_and_uses_it_again(echo_server, tmp_path):
+    pytest.importorskip("Cython", reason="Cython is needed to build an extension against the core")
+    arguments = ("--url", echo_server, "--messages", 300, "--size", 1000, "--build-dir", tmp_path / "here")
+
+    assert output_of("echo_client_cython", *arguments) == "300 echoes of 1000 bytes, sum 150000\n"
+    built = {path: path.stat().st_mtime_ns for path in (tmp_path / "here").glob("echo_client_*")}
+    assert output_of("echo_client_cython", *arguments) == "300 echoes of 1000 bytes, sum 150000\n"
+
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "here").glob("echo_client_*")} == built
+    assert len(built) == 3  # .pyx, .c and the extension
+
+
 async def test_broadcast_server_tells_everybody():
     import asyncio
 
