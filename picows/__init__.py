@@ -2,6 +2,7 @@
 
 from picows.assembler import WSMessageAssembler
 from picows.broadcast import broadcast
+from picows.busypoll import BusyPoll
 from picows.client import ws_connect
 from picows.errors import (
     WSError,
@@ -50,6 +51,7 @@ __all__ = [
     "WSCloseHandshake",
     "WSCloseInfo",
     "WSParsedURL",
+    "BusyPoll",
     "WSError",
     "WSHandshakeError",
     "WSInvalidMessageError",

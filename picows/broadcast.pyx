@@ -91,5 +91,5 @@ cdef int _send_framed(
     transport._rules.check(msg_type, payload_size, fin, 0)
     if transport.is_debug:
         transport._log_sent((fin << 7) | msg_type, payload_size)
-    transport.underlying_transport.write(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), NULL, 0)
+    transport.underlying_transport.put(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), NULL, 0)
     return 0

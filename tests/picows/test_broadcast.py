@@ -129,6 +129,19 @@ async def test_messages_are_those_of_send(guests, message, payload):
         assert await peer.recv_frame() == Frame(TEXT, payload)
 
 
+async def test_a_corked_connection_holds_its_frame_back_and_keeps_the_order(guests):
+    pairs = await guests(2)
+    with pairs[0][0].transport.cork():
+        pairs[0][0].transport.send(WSMsgType.TEXT, "first")
+        assert broadcast(transports(pairs), WSMsgType.TEXT, "second") == 2
+        assert await pairs[1][1].recv_frame() == Frame(TEXT, b"second")
+
+    assert [await pairs[0][1].recv_frame() for _ in range(2)] == [
+        Frame(TEXT, b"first"),
+        Frame(TEXT, b"second"),
+    ]
+
+
 async def test_closed_and_closing_connections_are_left_out(guests):
     pairs = await guests(4)
     pairs[0][0].transport.send_close()
