@@ -60,7 +60,7 @@ cdef class WSMessageAssembler(WSListener):
     cpdef on_ws_control(self, WSTransport transport, WSFrame frame):
         """A CLOSE, PONG or, with enable_auto_pong=False, PING has come, in order, also between fragments.
 
-        Default: a CLOSE is answered as RFC 6455 5.5.1 asks, and the connection closed; the others are ignored.
+        Default: a CLOSE is answered as RFC 6455 5.5.1 asks, and the connection closed; others are ignored.
         """
         if frame is None or transport is None:
             raise TypeError("expected a WSTransport and a WSFrame, got None")

@@ -272,13 +272,15 @@ class WSReceiver(WSMessageAssembler):
         """Whether it is what `recv` and `send` raise once the connection is closed or closing."""
         if error is self.transport.disconnect_error:
             return True
-        is_over = self._ended.is_set() or self.transport.is_close_frame_sent
+        is_over = self.transport.underlying_transport.is_closing() or self.transport.is_close_frame_sent
         return is_over and isinstance(error, EOFError | ConnectionResetError)
 
     def _check_sending(self) -> None:
         if self._ended.is_set() and self.transport.disconnect_error is not None:
             raise self.transport.disconnect_error
-        if self._ended.is_set() or self._is_closing or self.transport.is_close_frame_sent:
+        # After disconnect() sends do nothing: a loop of them would never give the event loop a turn.
+        is_over = self._is_closing or self.transport.underlying_transport.is_closing()
+        if is_over or self._ended.is_set() or self.transport.is_close_frame_sent:
             raise ConnectionResetError("the connection is closed or closing: nothing is sent any more")
 
 

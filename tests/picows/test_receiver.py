@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from picows import WSListener, WSMsgType, WSProtocolError, WSReceiver, ws_connect_async
+from picows.stream.loopio import STREAMS
 
 from .conftest import PLAIN
 from .ws_frames import BINARY, CLOSE, CONT, TEXT, assert_closes_with, close_payload, encode
@@ -112,8 +113,8 @@ async def test_a_full_queue_pauses_the_peer_and_nothing_is_lost(open_end, limits
     await sending
 
     assert received == [b"%08d" % number * 125 for number in range(count)]
-    # Beyond the limit there is at most what one read has brought.
-    assert 8 <= most <= 8 + 256 * 1024 // 1000
+    # Beyond the limit there is at most what one read has brought; the loop's own TLS reads more at once.
+    assert 8 <= most <= 8 + (512 if STREAMS == "loop" else 256) * 1024 // 1000
     assert receiver.queued_messages == receiver.queued_bytes == 0
     assert stream.is_reading()
 
@@ -201,6 +202,15 @@ async def test_send_waits_for_a_slow_peer_and_is_released_by_the_end(open_end):
         await in_time(sending)
 
 
+@pytest.mark.parametrize("graceful", [True, False])
+async def test_send_raises_as_soon_as_the_connection_is_closing(open_end, graceful):
+    end = await open_end(Noting())
+    end.transport.disconnect(graceful)
+
+    with pytest.raises(ConnectionResetError):
+        await end.listener.send("into the void")
+
+
 async def test_close_sends_a_close_and_waits_for_the_peers(open_end):
     end = await open_end(Noting(max_queue_messages=2))
     await end.peer.send_raw(b"".join(end.peer.encoded(TEXT, str(number)) for number in range(2)))
@@ -280,7 +290,8 @@ async def test_a_handler_whose_peer_has_left_is_no_error(serve, connect, caplog)
     await in_time(done.wait())
     await asyncio.sleep(0)
 
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    ours = [record for record in caplog.records if record.name.startswith("picows")]
+    assert [record for record in ours if record.levelno >= logging.WARNING] == []
 
 
 async def test_an_exception_that_leaves_the_block_closes_without_waiting(serve, security):
