@@ -132,6 +132,27 @@ async def test_reading_goes_on_when_half_is_left(open_end):
     assert stream.is_reading()
 
 
+async def test_a_full_queue_does_not_make_the_peer_look_dead(serve, security):
+    serving = await serve()
+    async with ws_connect_async(
+        security.url(serving.port),
+        ssl_context=security.client,
+        family=2,
+        max_queue_messages=1,
+        enable_auto_ping=True,
+        auto_ping_idle_timeout=0.05,
+        auto_ping_reply_timeout=0.05,
+    ) as receiver:
+        for number in range(3):
+            await receiver.send(str(number))
+        await until(lambda: not receiver.transport.underlying_transport.is_reading())
+        # Several times the timeouts: no pong is read meanwhile.
+        await asyncio.sleep(0.4)
+
+        assert not receiver.transport.is_close_frame_sent
+        assert [await in_time(receiver.recv()) for _ in range(3)] == ["0", "1", "2"]
+
+
 async def test_a_cancelled_recv_loses_no_message(open_end):
     end = await open_end(Noting())
     for number in range(50):
