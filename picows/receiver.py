@@ -44,8 +44,8 @@ class WSReceiver(WSMessageAssembler):
     `recv` may be cancelled at any time: no message is lost by it. Several tasks may call it; each message
     goes to one of them. All methods belong to the thread that runs the event loop.
 
-    While the queue is full nothing is read, pongs and the end of the connection neither: auto ping waits until
-    reading goes on.
+    While the queue is full nothing is read, neither pongs nor the end of the connection: auto ping waits
+    until reading goes on.
     """
 
     def __init__(
