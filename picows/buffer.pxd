@@ -1,5 +1,7 @@
 # Where received bytes lie between the kernel and the parser.
 
+from .abi cimport PICOWS_LAYOUT
+
 # The C code stands here, not in a header, so that extensions of users compile without include paths of ours.
 cdef extern from * nogil:
     """

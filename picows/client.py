@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from types import WrapperDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from picows.deflate_negotiation import PerMessageDeflate, with_offer
@@ -275,9 +276,15 @@ def _call_factory(factory: ListenerFactory, request: WSUpgradeRequest, response:
     try:
         return factory(request, response)
     except TypeError as first:
-        if first.__traceback__ is not None and first.__traceback__.tb_next is not None:
+        is_inside = first.__traceback__ is not None and first.__traceback__.tb_next is not None
+        if is_inside and not _is_made_in_c(factory):
             raise  # raised by code inside the factory, not by the call itself
         try:
             return factory()
         except TypeError:
             raise first from None
+
+
+def _is_made_in_c(factory: ListenerFactory) -> bool:
+    """Whether it is a class whose __init__ is Cython's: that refuses arguments from a frame of its own."""
+    return isinstance(factory, type) and isinstance(factory.__init__, WrapperDescriptorType)  # type: ignore[misc]

@@ -72,6 +72,11 @@ cdef int _speed_up_enums() except -1:
 
 _speed_up_enums()
 
+# Here, as a docstring in frame.pxd would count as a change of the layout (see abi.py).
+WSMsgType.__doc__ = "Opcode of a frame: RFC 6455 5.2 and 11.8. Compares equal to its number."
+WSCloseCode.__doc__ = "Code of a CLOSE frame: RFC 6455 7.4 and IANA's registry. NO_INFO: it carries none."
+WSAutoPingStrategy.__doc__ = "When auto ping sends: after an idle time, or each time it has passed."
+
 # Members of the Python enum by opcode; each holds a reference that is never given back.
 cdef PyObject* MEMBERS[16]
 

@@ -30,3 +30,6 @@ cdef class Callbacks:
     # on_ws_frame, where on_frame is not None
     cdef int call(self, WSTransport transport, WSFrame frame) except -1
     cdef bint is_pong(self, WSFrame frame) except? 0
+
+
+cdef tuple find_override(WSListener listener, WSListener plain, str name, int slot)

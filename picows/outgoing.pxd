@@ -2,6 +2,8 @@
 
 from libc.stdint cimport uint8_t
 
+from .abi cimport PICOWS_LAYOUT
+
 
 cdef class OutgoingRules:
     """RFC 6455 5.2, 5.4 and 5.5 for the frames that one side sends."""

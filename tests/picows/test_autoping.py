@@ -145,7 +145,8 @@ async def test_roundtrip_times_are_measured_in_sequence(open_end):
     times = await measuring
 
     assert len(times) == 3
-    assert all(0.02 <= seconds < 5 for seconds in times)
+    # uvloop's sleep may end a millisecond early: its clock stands still during a turn of the loop.
+    assert all(0.018 <= seconds < 5 for seconds in times)
 
 
 async def test_a_round_trip_measured_while_auto_ping_is_on_leaves_detection_working(open_end):
