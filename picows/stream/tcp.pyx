@@ -15,9 +15,6 @@ from .base cimport Stream, StreamOwner
 from .loopio cimport loop_io
 from .poller cimport READABLE, WRITABLE
 
-# A socket that always has more gets this many reads per wake-up, then the others have their turn.
-cdef int READS_PER_WAKEUP = 4
-
 # How long a closed stream waits for the peer's end. The owner has been told already; the descriptor lives on.
 cdef double LINGER_S = 2.0
 
