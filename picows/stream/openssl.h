@@ -254,13 +254,14 @@ static int ws_bio_write(void *bio, const char *from, size_t n, size_t *done)
 
 static long ws_bio_ctrl(void *bio, int command, long number, void *pointer)
 {
-    ws_records_t *records = (ws_records_t *)ws_openssl.BIO_get_data(bio);
+    ws_records_t *records;
     (void)number; (void)pointer;
     switch (command) {
     case WS_BIO_CTRL_FLUSH:
     case WS_BIO_CTRL_DUP:
         return 1;
     case WS_BIO_CTRL_PENDING:
+        records = (ws_records_t *)ws_openssl.BIO_get_data(bio);
         return records != NULL ? (long)(records->end - records->next) : 0;
     default:
         return 0; /* kernel TLS, for one, is not offered */

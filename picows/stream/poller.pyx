@@ -109,6 +109,7 @@ cdef class EpollPoller(Poller):
         # by file descriptor: tells a reused number from the socket an event was meant for
         uint32_t* _generations
         Py_ssize_t _slots
+        EventTarget _only        # the target, while there is just one that is watched; else None
 
     def __cinit__(self, loop):
         self._loop = loop
@@ -144,6 +145,7 @@ cdef class EpollPoller(Poller):
         if is_new:
             self._targets[fd] = target
             self.count += 1
+            self._only = target if self.count == 1 else None
         target._watched = events
         return 0
 
@@ -158,8 +160,11 @@ cdef class EpollPoller(Poller):
         self._targets[fd] = None
         target._watched = 0
         self.count -= 1
+        self._only = None
         if self.count == 0:
             self._close()
+        elif self.count == 1:
+            self._only = next(other for other in self._targets if other is not None)
         return 0
 
     def _on_ready(self):
@@ -168,6 +173,10 @@ cdef class EpollPoller(Poller):
         cdef int n, i, fd
         cdef uint32_t flags
         cdef EventTarget target
+        if self._only is not None and self._only._watched == READABLE:
+            # It is this one, and recv will tell what it is about: a system call less for each wake-up.
+            self._report(self._only, True, False)
+            return
         while True:
             n = epoll_wait(self._epfd, events, BATCH, 0)
             if n >= 0 or errno != EINTR:
@@ -178,15 +187,19 @@ cdef class EpollPoller(Poller):
             if target is None or self._generations[fd] != <uint32_t>(events[i].data.u64 >> 32):
                 continue    # closed by a callback of this round, its number perhaps given to another socket
             flags = events[i].events
-            try:
-                target.on_ready((flags & ~EPOLLOUT) != 0, (flags & EPOLLOUT) != 0)
-            except Exception as exc:
-                self._loop.call_exception_handler(
-                    {"message": f"unhandled exception in {type(target).__name__}", "exception": exc})
-                target.on_broken()
-            except BaseException:
-                target.on_broken()      # KeyboardInterrupt, SystemExit, CancelledError are the loop's
-                raise
+            self._report(target, (flags & ~EPOLLOUT) != 0, (flags & EPOLLOUT) != 0)
+
+    cdef int _report(self, EventTarget target, bint readable, bint writable) except -1:
+        try:
+            target.on_ready(readable, writable)
+        except Exception as exc:
+            self._loop.call_exception_handler(
+                {"message": f"unhandled exception in {type(target).__name__}", "exception": exc})
+            target.on_broken()
+        except BaseException:
+            target.on_broken()      # KeyboardInterrupt, SystemExit, CancelledError are the loop's
+            raise
+        return 0
 
     cdef int _reserve(self, int fd) except -1:
         cdef uint32_t* grown
