@@ -37,6 +37,7 @@ cdef class DirectTlsStream(TlsStream):
         int _is_whole            # the SSL holds no plaintext and no part of a record
 
     cdef int _failed(self, bint is_writing) except -1
+    cdef inline void _drop_rest(self) noexcept
     cdef int _keep_rest(self, char* scratch) except -1
     cdef int _warm_up(self) except -1
     cdef void _cool_down(self) noexcept

@@ -8,7 +8,6 @@ from picows.stream.base import StreamOwner
 from picows.stream.tls import TlsStream
 
 MISSING: Final[str | None]
-__pyx_capi__: Final[dict[str, object]]
 
 def about_to_wrap() -> None: ...
 def find_ssl(tls: ssl.SSLObject) -> SslHandle | None: ...

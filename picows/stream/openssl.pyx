@@ -9,7 +9,7 @@ loop has something to do. The last one keeps them, since one busy connection is 
 """
 
 import _ssl
-from ssl import OPENSSL_VERSION, SSLError
+from ssl import OPENSSL_VERSION as _OPENSSL_VERSION, SSLError as _SSLError
 
 import cython
 from libc.stdlib cimport free, malloc
@@ -18,7 +18,7 @@ from libc.string cimport memcpy
 from .base cimport StreamOwner
 from .tcp cimport READS_PER_WAKEUP, ws_recv
 from .tls cimport TLS_DATA, TLS_EMPTY, TLS_END, TLS_FAILED, TlsStream
-from .tls import TLS
+from .tls import TLS as _TLS
 
 cdef extern from "openssl.h" nogil:
     const int WS_TLS_DATA, WS_TLS_EMPTY, WS_TLS_END
@@ -44,13 +44,13 @@ def _load():
     """Why direct calls do not work here; None: they do."""
     cdef object path = getattr(_ssl, "__file__", None)
     cdef bytes path_bytes = path.encode() if path else None
-    cdef bytes version = OPENSSL_VERSION.encode()
+    cdef bytes version = _OPENSSL_VERSION.encode()
     cdef const char* missing = ws_openssl_load(<const char*>path_bytes if path_bytes else NULL, version)
     return None if missing is NULL else missing.decode()
 
 
 MISSING = _load()
-if TLS == "direct" and MISSING is not None:
+if _TLS == "direct" and MISSING is not None:
     raise ImportError(f"PICOWS_TLS=direct: OpenSSL cannot be called directly here: there is no {MISSING}")
 
 
@@ -77,7 +77,7 @@ def find_ssl(tls):
     cdef SslHandle handle
     cdef object inner = getattr(tls, "_sslobj", None)
     cdef void* found
-    if MISSING is not None or inner is None or getattr(tls.context, "_msg_callback", None) is not None:
+    if MISSING is not None or inner is None or _has_message_callback(tls):
         return None
     found = ws_ssl_of(<void*>inner)
     if found is NULL:
@@ -86,6 +86,10 @@ def find_ssl(tls):
     handle.ssl = found
     handle.tls = tls
     return handle
+
+
+def _has_message_callback(tls):
+    return getattr(getattr(tls, "context", None), "_msg_callback", None) is not None
 
 
 @cython.final
@@ -142,7 +146,7 @@ cdef class DirectTlsStream(TlsStream):
             ws_ssl_drop_buffers(self._ssl)
 
     cdef int _close_fd(self) except -1:
-        if self._pool.warm is self:
+        if self._pool is not None and self._pool.warm is self:
             self._cool_down()
         return TlsStream._close_fd(self)
 
@@ -163,8 +167,9 @@ cdef class DirectTlsStream(TlsStream):
         for _i in range(READS_PER_WAKEUP):
             if self._records.next != self._records.end:
                 self._take_records()
-                if self._records.next != self._records.end or self._is_lost or not self._wants_read:
+                if self._records.next != self._records.end or self._is_closing or not self._wants_read:
                     return 0
+            self._drop_rest()
             scratch = ws_pool_take_in(self._records.pool)
             if scratch is NULL:
                 raise MemoryError(f"no memory to receive {WS_RECORDS_IN} bytes")
@@ -181,6 +186,11 @@ cdef class DirectTlsStream(TlsStream):
             if got < WS_RECORDS_IN or self._is_closing or self._is_lost or not self._wants_read:
                 return 0
         return 1
+
+    cdef inline void _drop_rest(self) noexcept:
+        if self._rest is not NULL:
+            free(self._rest)
+            self._rest = NULL
 
     cdef int _keep_rest(self, char* scratch) except -1:
         """Reading has been paused, or has failed: keep what is not decrypted, the scratch is others' now."""
@@ -201,9 +211,7 @@ cdef class DirectTlsStream(TlsStream):
         cdef int result
         cdef size_t n = 0
         if self._records.next == self._records.end:
-            if self._rest is not NULL:
-                free(self._rest)
-                self._rest = NULL
+            self._drop_rest()
             if self._is_whole:
                 return TLS_EMPTY    # it would only ask for the next header
         result = ws_ssl_read(self._ssl, &self._records, where, room, &n, &self._is_whole)
@@ -217,11 +225,11 @@ cdef class DirectTlsStream(TlsStream):
         return self._failed(False)
 
     cdef int _failed(self, bint is_writing) except -1:
-        """Make Python's exception of what lies in OpenSSL's error queue: the broken SSL adds nothing to it."""
+        """Let `ssl` make the exception: the error is in OpenSSL's queue, and a broken SSL adds nothing to it."""
         try:
             self._tls.write(b"x") if is_writing else self._tls.read(1)
-            self._tls_error = SSLError("TLS has failed for an unknown reason")
-        except SSLError as exc:
+            self._tls_error = _SSLError("TLS has failed for an unknown reason")
+        except _SSLError as exc:
             self._tls_error = exc
         return TLS_FAILED
 

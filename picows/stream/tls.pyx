@@ -66,18 +66,17 @@ cdef class TlsStream(TcpStream):
     # ------------------------------------------------------------------ handshake
 
     cdef int _handshake(self) except -1:
-        self._is_in_tls = True
         try:
-            self._tls.do_handshake()
+            self._is_in_tls = True
+            try:
+                self._tls.do_handshake()
+            finally:
+                self._is_in_tls = False
         except ssl.SSLWantReadError:
-            self._is_in_tls = False
-            self._send_records()
-            return 0
+            return self._send_records()
         except (ssl.SSLError, ssl.CertificateError) as exc:
             self._send_records()    # the alert that tells the peer why
             return self._lose(exc)
-        finally:
-            self._is_in_tls = False
         self._is_secured = True
         self._on_secured()
         self._send_records()
@@ -108,6 +107,8 @@ cdef class TlsStream(TcpStream):
         cdef Py_ssize_t room, filled, got
         cdef char* where
         cdef int result = TLS_DATA
+        if self._is_in_tls:
+            return 0
         while result == TLS_DATA and not self._is_closing and not self._is_lost and self._wants_read:
             room = 0
             filled = 0
