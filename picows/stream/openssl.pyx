@@ -1,8 +1,8 @@
 """DirectTlsStream: a TlsStream that calls OpenSSL itself, without Python between recv and the window.
 
-The SSL is Python's own, made by SSLContext.wrap_bio(); openssl.h says how it is found, and without a link-time
-dependency. Only its BIO is replaced, by one that hands out what recv has put into scratch memory of the event
-loop and gathers what is to be sent.
+The SSL is Python's own, made by SSLContext.wrap_bio(); openssl.h says how it is found. Only its BIO is
+replaced, by one that hands out what recv has put into scratch memory of the event loop and gathers what is to
+be sent.
 
 An idle connection has no buffers: OpenSSL's are taken from it as soon as another connection of the same event
 loop has something to do. The last one keeps them, since one busy connection is the common case.
@@ -225,7 +225,7 @@ cdef class DirectTlsStream(TlsStream):
         return self._failed(False)
 
     cdef int _failed(self, bint is_writing) except -1:
-        """Let `ssl` make the exception: the error is in OpenSSL's queue, and a broken SSL adds nothing to it."""
+        """Let `ssl` make the exception: the error is in OpenSSL's queue, a broken SSL adds nothing to it."""
         try:
             self._tls.write(b"x") if is_writing else self._tls.read(1)
             self._tls_error = _SSLError("TLS has failed for an unknown reason")

@@ -80,7 +80,9 @@ def implementation(transport):
 
 @needs_direct
 @pytest.mark.skipif(
-    sys.implementation.name != "cpython" or sys.platform != "linux" or not hasattr(sys.modules["_ssl"], "__file__"),
+    sys.implementation.name != "cpython"
+    or sys.platform != "linux"
+    or not hasattr(sys.modules["_ssl"], "__file__"),
     reason="direct calls are promised where CPython's ssl module is linked to a shared OpenSSL",
 )
 async def test_openssl_is_called_directly_on_cpython(open_end):
@@ -148,7 +150,7 @@ def test_a_handle_is_made_by_find_ssl_only():
 
 
 async def test_records_arrive_cut_anywhere(version, open_records):
-    transport, listener, peer = await open_records()
+    _, listener, peer = await open_records()
     sent, cuts = [], random.Random(7)
 
     for round_ in range(120):
@@ -193,7 +195,7 @@ class Pausing(Recorder):
 
 
 async def test_reading_pauses_and_resumes_between_records(open_records):
-    transport, listener, peer = await open_records(Pausing())
+    _, listener, peer = await open_records(Pausing())
     payloads = [number.to_bytes(4, "big") * 50 for number in range(5000)]
 
     await peer.send_raw(b"".join(peer.sealed(encode(BINARY, payload)) for payload in payloads))
@@ -273,8 +275,8 @@ async def test_sends_after_a_broken_record_raise_nothing(open_records):
     assert isinstance(transport.disconnect_error, ssl.SSLError)
 
 
-async def test_keys_are_updated_in_both_directions(tls, open_records):
-    transport, listener, peer = await open_records(Echo())
+async def test_keys_are_updated_in_both_directions(open_records):
+    _, _, peer = await open_records(Echo())
     if peer.tls.version() != "TLSv1.3":
         pytest.skip("TLS 1.3 only")
 
@@ -335,7 +337,10 @@ def test_the_memory_bio_passes_the_same_tests(group):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not plain"]
     command += ["-c", str(root / "pyproject.toml"), "--rootdir", str(root)]
     command += [str(HERE / name) for name in GROUPS[group]]
-    environment = os.environ | {"PICOWS_TLS": "memorybio", "PYTHONPATH": str(Path(picows.__file__).parents[1])}
+    environment = os.environ | {
+        "PICOWS_TLS": "memorybio",
+        "PYTHONPATH": str(Path(picows.__file__).parents[1]),
+    }
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
 

@@ -78,7 +78,9 @@ class RecordPeer:
 def ssl_pointer(tls):
     """The SSL of an SSLObject: behind the object's head and its socket, in CPython 3.11 to 3.14."""
     inner = tls._sslobj
-    return ctypes.c_void_p.from_address(id(inner) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)).value
+    return ctypes.c_void_p.from_address(
+        id(inner) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
+    ).value
 
 
 class RecordListener:
