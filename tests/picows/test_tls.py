@@ -57,7 +57,7 @@ def version(request, tls):
 
 @pytest_asyncio.fixture
 async def open_records(tls, connect):
-    """open_records(listener) -> (transport, listener, RecordPeer): our client against a hand-made TLS server."""
+    """open_records(listener) -> (transport, listener, RecordPeer): our client, a hand-made TLS server."""
     accepting = RecordListener(tls.server)
 
     async def open_one(listener=None):
