@@ -33,6 +33,8 @@ pytestmark = pytest.mark.skipif(STREAMS == "loop", reason="the event loop's own 
 
 needs_direct = pytest.mark.skipif(TLS == "memorybio", reason="PICOWS_TLS=memorybio")
 
+SHARES_OPENSSL = sys.implementation.name == "cpython" and hasattr(sys.modules["_ssl"], "__file__")
+
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
@@ -80,9 +82,7 @@ def implementation(transport):
 
 @needs_direct
 @pytest.mark.skipif(
-    sys.implementation.name != "cpython"
-    or sys.platform != "linux"
-    or not hasattr(sys.modules["_ssl"], "__file__"),
+    sys.platform != "linux" or not SHARES_OPENSSL,
     reason="direct calls are promised where CPython's ssl module is linked to a shared OpenSSL",
 )
 async def test_openssl_is_called_directly_on_cpython(open_end):
@@ -347,11 +347,37 @@ def test_the_memory_bio_passes_the_same_tests(group):
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
 
 
-def test_an_unknown_kind_of_tls_is_refused():
-    environment = os.environ | {"PICOWS_TLS": "fast", "PYTHONPATH": str(Path(picows.__file__).parents[1])}
-
+def run_python(code, kind):
+    """Run `code` with PICOWS_TLS=kind; gives what it has printed, and its errors."""
+    environment = os.environ | {"PICOWS_TLS": kind, "PYTHONPATH": str(Path(picows.__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", "import picows"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
+    return done.stdout.strip(), done.stderr
 
-    assert "PICOWS_TLS: expected auto, direct or memorybio, got 'fast'" in done.stderr
+
+# As on a Python whose ssl module is built in, and keeps OpenSSL to itself.
+HIDDEN = (
+    "import _ssl; del _ssl.__file__; import picows; from picows.stream import openssl; print(openssl.MISSING)"
+)
+
+
+@pytest.mark.skipif(not SHARES_OPENSSL, reason="it is hidden here")
+def test_a_hidden_openssl_is_noticed():
+    printed, errors = run_python(HIDDEN, "auto")
+
+    assert (printed, errors) == ("OpenSSL_version", "")
+
+
+@pytest.mark.skipif(not SHARES_OPENSSL, reason="it is hidden here")
+def test_direct_calls_that_are_asked_for_and_impossible_are_an_import_error():
+    printed, errors = run_python(HIDDEN, "direct")
+
+    assert printed == ""
+    assert "ImportError: PICOWS_TLS=direct: OpenSSL cannot be called directly here" in errors
+
+
+def test_an_unknown_kind_of_tls_is_refused():
+    _, errors = run_python("import picows", "fast")
+
+    assert "PICOWS_TLS: expected auto, direct or memorybio, got 'fast'" in errors
