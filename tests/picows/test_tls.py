@@ -275,6 +275,7 @@ async def test_sends_after_a_broken_record_raise_nothing(open_records):
     assert isinstance(transport.disconnect_error, ssl.SSLError)
 
 
+@pytest.mark.skipif(not SHARES_OPENSSL, reason="the peer calls OpenSSL itself")
 async def test_keys_are_updated_in_both_directions(open_records):
     _, _, peer = await open_records(Echo())
     if peer.tls.version() != "TLSv1.3":
@@ -286,6 +287,27 @@ async def test_keys_are_updated_in_both_directions(open_records):
         frame = await peer.recv_frame()
 
         assert frame.payload == bytes([number]) * 300
+
+
+@pytest.mark.skipif(not SHARES_OPENSSL, reason="the peer calls OpenSSL itself")
+@pytest.mark.parametrize("version", VERSIONS[:1], indirect=True, ids=["1.2"])
+async def test_a_renegotiation_keeps_every_frame_that_is_sent_meanwhile(version, open_records):
+    transport, listener, peer = await open_records()
+    count, frames = 200, []
+
+    peer.ask_for_renegotiation()
+    await peer.flush()
+    for number in range(count):
+        transport.send(WSMsgType.BINARY, number.to_bytes(2, "big") * 100)
+        if number % 50 == 10:
+            frames.append(await peer.recv_frame())
+    while len(frames) < count:
+        frames.append(await peer.recv_frame())
+    await peer.send_raw(peer.sealed(encode(TEXT, b"with new keys")))
+    await listener.until_frames(1)
+
+    assert [frame.payload for frame in frames] == [n.to_bytes(2, "big") * 100 for n in range(count)]
+    assert listener.frames[0].payload == b"with new keys"
 
 
 async def test_close_notify_is_a_clean_end(open_records):

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import ssl
+import sys
 
 from .ws_frames import decode
 from .ws_peers import WAIT_S, RawListener, switching
@@ -67,20 +68,26 @@ class RecordPeer:
 
     def update_key(self):
         """TLS 1.3: change our sending key, and ask the other side to do so (RFC 8446 4.6.3)."""
-        library = ctypes.CDLL(__import__("_ssl").__file__)
-        library.SSL_key_update.argtypes = [ctypes.c_void_p, ctypes.c_int]
-        assert library.SSL_key_update(ssl_pointer(self.tls), KEY_UPDATE_REQUESTED) == 1
+        assert openssl("SSL_key_update", self.tls, KEY_UPDATE_REQUESTED) == 1
+
+    def ask_for_renegotiation(self):
+        """TLS 1.2: a HelloRequest (RFC 5246 7.4.1.1) is made; reading does the rest."""
+        assert openssl("SSL_renegotiate", self.tls) == 1
+        self.tls.do_handshake()
 
     def close(self):
         self.sock.close()
 
 
-def ssl_pointer(tls):
-    """The SSL of an SSLObject: behind the object's head and its socket, in CPython 3.11 to 3.14."""
-    inner = tls._sslobj
-    return ctypes.c_void_p.from_address(
-        id(inner) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
-    ).value
+def openssl(name, tls, *numbers):
+    """Call a function of OpenSSL that Python's ssl module lacks.
+
+    The SSL stands behind the head of the object and its socket, in CPython 3.11 to 3.14.
+    """
+    word = ctypes.sizeof(ctypes.c_void_p)
+    pointer = ctypes.c_void_p.from_address(id(tls._sslobj) + object.__basicsize__ + word)
+    function = getattr(ctypes.CDLL(sys.modules["_ssl"].__file__), name)
+    return function(pointer, *numbers)
 
 
 class RecordListener:
