@@ -78,7 +78,8 @@ def rooms(list reads, Py_ssize_t read_size):
     return found
 """
 
-ARENA = 256 * 1024
+READ = 256 * 1024
+ARENA = READ + 16 * 1024  # the shared block: what one read asks for, behind the tail of a small frame
 pytestmark = [pytest.mark.user_build, pytest.mark.slow]
 
 
@@ -95,14 +96,15 @@ def probe(tmp_path_factory):
 
 
 def test_at_the_very_end_of_the_shared_arena(probe):
-    frames = encode(BINARY, bytes(1020)) * 256
-    assert len(frames) == ARENA
+    tail = encode(BINARY, bytes(16_380))
+    second = tail[-1:] + encode(BINARY, bytes(1020)) * 255 + encode(BINARY, bytes(1019))
+    assert (len(tail), len(second)) == (16 * 1024, READ)
 
-    found = probe.rooms([frames], ARENA)
+    found = probe.rooms([tail[:-1], second], READ)
 
-    assert len(found) == 256
-    assert found[-1] == (256, ARENA)
-    assert min(found)[0] == 256
+    assert len(found) == 257
+    assert found[-1] == (257, ARENA)  # a tail is a byte short of 16 KiB at the most
+    assert min(found)[0] == 257
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 16_384, 100_000, 1 << 20, 5 << 20])
