@@ -38,9 +38,9 @@ class Marks:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[bool]:
-    """The first processor for this process alone, where the system lets it (then True); the peer takes the last.
+    """The first processor for this process alone, if the system lets it (True); the peer takes the last one.
 
-    On a machine that is shared, latency is that of the scheduler, which takes a process that spins for a glutton.
+    On a shared machine latency is that of the scheduler, which takes a process that spins for a glutton.
     """
     processors = os.sched_getaffinity(0)
     try:
