@@ -123,7 +123,7 @@ build/bench/peer: $(wildcard tests/bench/peer/*.c tests/bench/peer/*.h)
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror tests/bench/peer/*.c -o $@ $$tls
 
 # The listener in Cython, compiled against either library; setup.py looks at times.
-bench-listener-%: build
+bench-listener-ours bench-listener-theirs: bench-listener-%: build
 	@mkdir -p $(BENCH_OUT)/$*
 	@cp -u tests/bench/worker/counting.pyx tests/bench/worker/setup.py $(BENCH_OUT)/$*/
 	@cd $(BENCH_OUT)/$* && $(BENCH_PYTHON) setup.py --quiet build_ext --inplace
