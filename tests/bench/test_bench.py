@@ -5,11 +5,13 @@ import math
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from .instructions.counts import Count, Segment, by_object, count, grown, rows
+from .instructions.callgrind import read
+from .instructions.counts import Count, Segment, by_function, count, grown, rows
 from .runner.arithmetic import Round, Summary, quantile, resolution, standard_error, summary, verdict
 
 HERE = Path(__file__).parent
@@ -89,21 +91,34 @@ ob=(3) /usr/bin/python3
 fn=(2) run
 -1 7
 """
-SECOND = "ob=(2)\nfn=(9)\n5 30\nob=(1)\nfn=(1)\n10 11\n"
+SECOND = "ob=(2)\nfn=(9) memcpy\n5 30\nob=(1)\nfn=(1)\n10 11\n"
 
 
 def test_a_callee_is_counted_where_it_runs_and_not_at_its_caller():
-    assert by_object(FIRST.splitlines(), {}) == {"/site/picows/transport.so": 105, "/usr/bin/python3": 7}
+    assert read(FIRST.splitlines(), {}) == {
+        ("/site/picows/transport.so", "send"): 105,
+        ("/usr/bin/python3", "run"): 7,
+    }
 
 
 def test_a_later_file_uses_the_names_of_the_earlier_ones():
     names = {}
-    by_object(FIRST.splitlines(), names)
+    read(FIRST.splitlines(), names)
 
-    found = by_object(SECOND.splitlines(), names)
+    found = read(SECOND.splitlines(), names)
 
-    assert found == {"/usr/lib/libc.so.6": 30, "/site/picows/transport.so": 11}
+    assert found == {("/usr/lib/libc.so.6", "memcpy"): 30, ("/site/picows/transport.so", "send"): 11}
     assert count(found, "/site/picows") == Count(total=41, own=11)
+
+
+def test_functions_of_a_row_are_told_per_operation_and_most_expensive_first():
+    functions = [
+        Counter({("a.so", "f"): 5, ("a.so", "g"): 3}),
+        Counter({("a.so", "f"): 9, ("a.so", "h"): 40}),
+    ]
+    segments = [Segment("row", 1, n, Count(0, 0), each) for n, each in zip((1, 5), functions, strict=True)]
+
+    assert by_function(segments, "row") == [(10.0, "a.so", "h"), (1.0, "a.so", "f"), (-0.75, "a.so", "g")]
 
 
 def segment(row, operations, total, own):

@@ -3,6 +3,7 @@
     make bench-instructions                          print them beside the baseline
     make bench-instructions BENCH_ARGS=--check       fail where one has grown by more than 5 %
     make bench-instructions BENCH_ARGS=--renew       write the baseline of this Python
+    make bench-instructions BENCH_ARGS="--functions 'sent by a client'"    where the instructions of a row are
 
 The baseline (../instructions.json) is kept by minor version of Python. ../README.md says what makes the
 counts stable.
@@ -23,7 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from counts import Count, Segment, by_object, count, grown, rows
+from callgrind import read
+from counts import Count, Segment, by_function, count, grown, rows
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -71,15 +73,16 @@ def run(peer: str, extensions: Path, folder: Path) -> list[Segment]:
 def segments(printed: list[str], files: Path) -> list[Segment]:
     """Dump 1 is all before the first segment, 2 the first segment, 3 what lies between, and so on."""
     package = str(ROOT / "picows")
-    names: dict[str, str] = {}
+    names: dict[tuple[str, str], str] = {}
     found = []
     for number, line in enumerate(printed):
         row, rounds, operations = line.rsplit(" ", 2)
         between, counted = (Path(f"{files}.{2 * number + place}") for place in (1, 2))
         with between.open() as lines:
-            by_object(lines, names)
+            read(lines, names)
         with counted.open() as lines:
-            found.append(Segment(row, int(rounds), int(operations), count(by_object(lines, names), package)))
+            functions = read(lines, names)
+        found.append(Segment(row, int(rounds), int(operations), count(functions, package), functions))
     return found
 
 
@@ -143,6 +146,7 @@ def main() -> None:
     parser.add_argument("--extensions", required=True, type=Path, help="folder with the compiled listener")
     parser.add_argument("--check", action="store_true", help="fail where a count has grown")
     parser.add_argument("--renew", action="store_true", help="write the baseline of this Python")
+    parser.add_argument("--functions", metavar="ROW", help="the functions of one row, most expensive first")
     options = parser.parse_args()
     kept = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     if not shutil.which("valgrind"):
@@ -154,9 +158,14 @@ def main() -> None:
         )
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = rows(run(os.path.abspath(options.peer), options.extensions.resolve(), Path(folder)))
+        counted = run(os.path.abspath(options.peer), options.extensions.resolve(), Path(folder))
+    found = rows(counted)
     entry = kept.get(MINOR, {"built with": {}, "counts": {}})
     print_table(found, entry["counts"])
+    if options.functions:
+        print(f"\n{options.functions}:")
+        for instructions, name, function in by_function(counted, options.functions)[:30]:
+            print(f"{instructions:>8.1f}  {Path(name).name.partition('.')[0]:<12} {function}")
     if options.renew:
         renew(kept, found)
     elif options.check:

@@ -1,11 +1,10 @@
-"""From callgrind's files to instructions per operation, and their comparison with a baseline."""
+"""From counts of segments to instructions per operation, and their comparison with a baseline."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 ALLOWED_GROWTH = 0.05
@@ -33,34 +32,13 @@ class Segment:
     rounds: int
     operations: int
     count: Count
+    functions: Counter[tuple[str, str]] = field(default_factory=Counter)  # by (file, function)
 
 
-def by_object(lines: Iterable[str], names: dict[str, str]) -> Counter[str]:
-    """Instructions per executable or library in one file of callgrind, without those of callees.
-
-    names: what `(7)` stands for. A file of a run names only what the files before it have not.
-    """
-    found: Counter[str] = Counter()
-    current, is_call = "", False
-    for line in lines:
-        if match := re.match(r"(c?)ob=(\(\d+\))(?: (.+))?", line):
-            if match[3]:
-                names[match[2]] = match[3]
-            if not match[1]:
-                current = names[match[2]]
-        elif line.startswith("calls="):
-            is_call = True  # the next line holds what the callee has cost, which is counted there
-        elif match := re.match(r"[+\-*\d]\S* (\d+)\s*$", line):
-            if not is_call:
-                found[current] += int(match[1])
-            is_call = False
-    return found
-
-
-def count(costs: Mapping[str, int], package: str) -> Count:
+def count(functions: Mapping[tuple[str, str], int], package: str) -> Count:
     """package: folder of the core's extension modules."""
-    own = sum(cost for name, cost in costs.items() if name.startswith(package) and name.endswith(".so"))
-    return Count(sum(costs.values()), own)
+    own = sum(n for (name, _), n in functions.items() if name.startswith(package) and name.endswith(".so"))
+    return Count(sum(functions.values()), own)
 
 
 def slope(few: Segment, many: Segment) -> Count:
@@ -74,6 +52,17 @@ def rows(segments: Sequence[Segment]) -> dict[str, Count]:
     found = {row: slope(*pair) for row, pair in pairs.items()}
     echo = found.pop("echo")
     return {"wake-up": echo - found["received, Python"] - found["sent by a client"], **found}
+
+
+def by_function(segments: Sequence[Segment], row: str) -> list[tuple[float, str, str]]:
+    """Instructions per operation of one row, function by function, most first: (count, file, function)."""
+    few, many = (segment for segment in segments if segment.row == row)
+    operations = many.operations - few.operations
+    found = [
+        ((many.functions[key] - few.functions[key]) / operations, *key)
+        for key in {*few.functions, *many.functions}
+    ]
+    return sorted(found, reverse=True)
 
 
 def grown(baseline: Mapping[str, Any], now: Mapping[str, Count]) -> list[str]:

@@ -96,13 +96,14 @@ async def receive(url: str, row: str, frames: int, is_cython: bool) -> None:
     transport.disconnect()
 
 
-async def send(url: str, frames: int) -> None:
+async def send(url: str, row: str, frames: int, is_corked: bool) -> None:
     """Each round sends some frames, and one that is answered."""
     payload = bytes(SIZE)
     listener = Receiver(1)
     transport = await client(url, "/sink", listener)
-    listener.turn = turn = Turn(lambda: send_all(transport, payload, frames))
-    await turn.segment("sent by a client", ROUNDS, frames * ROUNDS)
+    send_them = send_corked if is_corked else send_all
+    listener.turn = turn = Turn(lambda: send_them(transport, payload, frames))
+    await turn.segment(row, ROUNDS, frames * ROUNDS)
     transport.disconnect()
 
 
@@ -110,6 +111,11 @@ def send_all(transport: Any, payload: bytes, frames: int) -> None:
     for _ in range(frames):
         transport.send(BINARY, payload)
     transport.send(TEXT, b"next")
+
+
+def send_corked(transport: Any, payload: bytes, frames: int) -> None:
+    with transport.cork():
+        send_all(transport, payload, frames)
 
 
 class Answerer(WSListener):
@@ -147,8 +153,9 @@ async def main(port: str, peer: str) -> None:
     for row, is_cython in (("received, Python", False), ("received, Cython", True)):
         for frames in (FEW, MANY):
             await receive(url, row, frames, is_cython)
-    for frames in (FEW, MANY):
-        await send(url, frames)
+    for row, is_corked in (("sent by a client", False), ("sent under a cork", True)):
+        for frames in (FEW, MANY):
+            await send(url, row, frames, is_corked)
     for frames in (FEW, MANY):
         await serve(peer, frames)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -58,6 +59,13 @@ def certificates(folder: Path) -> tuple[str, str, str]:
 
 def told(job: Job, side: Side) -> dict[str, Any]:
     return {**job.run, **(job.ours if side.name == "ours" else {})}
+
+
+def who(side: Side) -> str:
+    """Which picows a side has."""
+    text = "import picows; print(getattr(picows, '__version__', ''), picows.__file__)"
+    done = subprocess.run([side.python, "-P", "-c", text], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def round_of(answers: list[dict[str, float]], key: str) -> Round:
@@ -133,6 +141,8 @@ def main() -> None:
     }
     results = Results(out / "quick" if options.quick else out)
     print(f"# {results.about}")
+    for side in sides.values():
+        print(f"# {side.name}: {who(side)}")
     print_head()
     failed = run_all(options, sides, results)
     results.plot()

@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import Any
 
-from marks import Marks, median
+from marks import Marks, median, undisturbed
 
 import picows
 from picows import WSListener, WSMsgType, ws_connect
@@ -192,11 +192,11 @@ async def latency(
     marks, warm_up = Marks(), max(10, count // 20)
     taker = Taker(marks, warm_up, count)
     is_busy = busy and hasattr(picows, "BusyPoll")
-    with picows.BusyPoll() if is_busy else contextlib.nullcontext():
+    with undisturbed() as is_alone, picows.BusyPoll() if is_busy else contextlib.nullcontext():
         transport = await opened(taker, target, f"/paced?count={warm_up + count}&size={size}&rate={rate}")
         marks.begin()
         transport.send(BINARY, b"go")
         await ended(transport, marks)
     ordered = sorted(taker.delays_ns[warm_up:])
     picked = {f"p{q}_us": ordered[min(len(ordered) - 1, len(ordered) * q // 100)] / 1e3 for q in (50, 90, 99)}
-    return {**picked, **marks.per(count), "busy": float(is_busy)}
+    return {**picked, **marks.per(count), "busy": float(is_busy), "alone": float(is_alone)}
