@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 SAN := build/sanitize
+# One file after the other is as good: make sanitize SAN_TESTS=tests/picows/test_parser.py
+SAN_TESTS ?= tests/picows
 
 PACKAGES = $(patsubst %/__init__.py,%,$(wildcard picows/__init__.py connectors/__init__.py strategies/__init__.py))
 STUBBED = $(subst /,.,$(patsubst %/__init__,%,$(basename $(shell find $(PACKAGES) -name '*.pyi' 2>/dev/null | sort))))
@@ -85,21 +87,21 @@ test-c:  ## the C tests of wire.h under ASan and UBSan
 
 # The tests are copied next to the sanitized build, so that neither they nor the processes they start can
 # import the ordinary build from the source tree. The interpreter itself is not sanitized, hence LD_PRELOAD;
-# it never frees what lives as long as the process, hence no leak check. The small quarantine keeps the memory
-# tests meaningful. libstdc++: ASan wraps __cxa_throw, and has to find it at start. --capture=sys: a report goes
+# it never frees what lives as long as the process, hence no leak check. Bounds of resident memory (marker rss) are
+# left out: shadow memory, red zones and the quarantine of freed blocks are resident, too. libstdc++: ASan wraps __cxa_throw, and has to find it at start. --capture=sys: a report goes
 # to file descriptor 2 of a process that dies, and pytest would take it along.
 sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build of the extensions
 	@echo "== sanitize: build into $(SAN)"
 	@rm -rf $(SAN)/tree && mkdir -p $(SAN)/tree
 	@PICOWS_SANITIZE=1 $(PY) setup.py --quiet build --build-base $(SAN) --build-lib $(SAN)/tree
 	@cp -r tests pyproject.toml $(SAN)/tree/
-	@echo "== sanitize: pytest tests/picows $(PYTEST_ARGS)"
+	@echo "== sanitize: pytest $(SAN_TESTS) $(PYTEST_ARGS)"
 	@cd $(SAN)/tree && env $(IN_VENV) PYTHONPATH="$$PWD" PYTHONMALLOC=malloc \
 	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16:halt_on_error=1 \
 	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" \
-	    $(abspath $(PY)) -m pytest --capture=sys tests/picows $(PYTEST_ARGS)
+	    $(abspath $(PY)) -m pytest --capture=sys -m "not rss" $(SAN_TESTS) $(PYTEST_ARGS)
 
 bench: build  ## run every tests/bench/bench_*.py
 	@test -n "$(BENCHES)" || echo "bench: there is no tests/bench/bench_*.py yet"
