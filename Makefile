@@ -12,6 +12,17 @@ SAN := build/sanitize
 # One file after the other is as good: make sanitize SAN_TESTS=tests/picows/test_parser.py
 SAN_TESTS ?= tests/picows
 
+# Free-threaded CPython: another one with FT_PREFIX=/usr/local, other tests with FT_TESTS="tests/picows/test_x.py".
+FT_VENV ?= .venv-freethreaded
+FT_PREFIX ?= $(abspath $(FT_VENV))/cpython
+FT_TESTS ?= tests/freethreaded tests/picows -m "not slow"
+FT := build/freethreaded
+
+# make fuzz FUZZ_SECONDS=60 FUZZ_TARGETS="parser url"
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
+FUZZ := build/fuzz
+
 PACKAGES = $(patsubst %/__init__.py,%,$(wildcard picows/__init__.py connectors/__init__.py strategies/__init__.py))
 STUBBED = $(subst /,.,$(patsubst %/__init__,%,$(basename $(shell find $(PACKAGES) -name '*.pyi' 2>/dev/null | sort))))
 C_TESTS = $(wildcard tests/c/test_*.c)
@@ -20,11 +31,11 @@ BENCHES = $(wildcard tests/bench/bench_*.py)
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run echo check format test test-c sanitize bench wheel clean distclean
+.PHONY: help venv build run echo check format test test-c sanitize freethreaded fuzz bench wheel clean distclean
 
 help:  ## list the targets
 	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
-	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 12 | sed 's/^/  /'
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 14 | sed 's/^/  /'
 
 # The .pth line: Cython looks for .pxd files along sys.path, and does not see the import hook of an editable install.
 $(INSTALLED): pyproject.toml
@@ -103,6 +114,34 @@ sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build o
 	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" \
 	    $(abspath $(PY)) -m pytest --capture=sys -m "not rss" $(SAN_TESTS) $(PYTEST_ARGS)
 
+# Built as it is used: no assertion of the interpreter, no sanitizer. Copied like the sanitized tests, and for the
+# same reason. Requirements without a build for this Python are left out, and the tests that need them skip.
+freethreaded:  ## the tests of the core on CPython 3.13 without the GIL, built from Debian's source
+	@tests/freethreaded/build_python.sh $(FT_PREFIX)
+	@test -x $(FT_VENV)/bin/python || $(FT_PREFIX)/bin/python3 -m venv $(FT_VENV)
+	@$(FT_VENV)/bin/python -m pip install --quiet --requirement tests/freethreaded/requirements.txt
+	@echo "== freethreaded: build into $(FT)"
+	@rm -rf $(FT)/tree && mkdir -p $(FT)/tree
+	@$(FT_VENV)/bin/python setup.py --quiet build --build-base $(FT) --build-lib $(FT)/tree
+	@cp -r tests pyproject.toml $(FT)/tree/
+	@echo '== freethreaded: pytest $(FT_TESTS) $(PYTEST_ARGS)'
+	@cd $(FT)/tree && PYTHONPATH="$$PWD" $(abspath $(FT_VENV))/bin/python -m pytest $(FT_TESTS) $(PYTEST_ARGS)
+
+# clang marks the edges of the C code, and the library that atheris brings follows them: hence LD_PRELOAD. It is
+# ASan's, so the fuzzed extensions are sanitized as well. Without clang only Python code is followed.
+fuzz: $(INSTALLED)  ## each fuzz target for FUZZ_SECONDS, with atheris; what fails is kept in build/fuzz/corpus
+	@$(PY) -m pip install --quiet "atheris>=3.0"
+	@echo "== fuzz: build into $(FUZZ)"
+	@rm -rf $(FUZZ)/tree && mkdir -p $(FUZZ)/tree
+	@if command -v clang > /dev/null; then \
+	    export CC=clang LDSHARED="clang -shared" CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,fuzzer-no-link"; \
+	else echo "fuzz: no clang, so C code is not followed" >&2; fi; \
+	$(PY) setup.py --quiet build --build-base $(FUZZ) --build-lib $(FUZZ)/tree
+	@cp -r tests pyproject.toml $(FUZZ)/tree/
+	@cd $(FUZZ)/tree && nice env PYTHONPATH="$$PWD" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	    LD_PRELOAD="$$(command -v clang > /dev/null && echo $(abspath $(VENV))/lib/python*/site-packages/asan_with_fuzzer.so)" \
+	    $(abspath $(PY)) -m tests.fuzz.fuzz $(FUZZ_TARGETS) --seconds $(FUZZ_SECONDS) --corpus $(abspath $(FUZZ))/corpus
+
 bench: build  ## run every tests/bench/bench_*.py
 	@test -n "$(BENCHES)" || echo "bench: there is no tests/bench/bench_*.py yet"
 	@set -e; for script in $(BENCHES); do echo "== bench: $$script"; $(PY) $$script; done
@@ -121,5 +160,5 @@ clean:  ## remove what a build, a test run and the tools leave; keeps the venv
 	find picows connectors strategies -name '*.so' -o -name '*.pyd' | xargs -r rm -f
 	find picows connectors strategies -name '*.pyx' | sed 's/\.pyx$$/.c/' | xargs -r rm -f
 
-distclean: clean  ## clean, and remove the venv
-	rm -rf $(VENV)
+distclean: clean  ## clean, and remove the venvs
+	rm -rf $(VENV) $(FT_VENV)
