@@ -57,7 +57,13 @@ def run_atheris(name, folder, seconds):
     with atheris.instrument_imports(include=["picows", "connectors", "multidict", "urllib.parse"]):
         target = load(name)
     write_seeds(target, folder)
-    arguments = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=1500"]
+    arguments = [
+        f"-max_total_time={seconds}",
+        "-max_len=4096",
+        "-timeout=10",
+        "-rss_limit_mb=1500",
+        "-detect_leaks=0",
+    ]
     arguments += [f"-artifact_prefix={folder}/", "-print_final_stats=1", "-verbosity=0", str(folder)]
     atheris.Setup([sys.argv[0], *arguments], lambda data: target.check(data) and None)
     atheris.Fuzz()
