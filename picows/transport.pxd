@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t
 
 from .frame cimport WSCloseCode, WSMsgType
+from .framing cimport FrameWriter
 from .outgoing cimport OutgoingRules
 from .stream.base cimport Stream
 from .stream.loopio cimport LoopIO
@@ -33,6 +34,7 @@ cdef class WSTransport:
         object stored_error                # what wait_disconnected raises
 
         OutgoingRules _rules
+        FrameWriter _writer
         unsigned long _thread
         LoopIO _io
         object _gone                       # Future of wait_disconnected
@@ -52,6 +54,7 @@ cdef class WSTransport:
     cdef send_reuse_external_buffer(self, WSMsgType msg_type, char* buffer, Py_ssize_t size,
                                     bint fin=*, bint rsv1=*, bint rsv2=*, bint rsv3=*)
 
+    cdef int run_on(self, Stream stream) except -1
     cdef int answer_ping(self, const char* payload, Py_ssize_t size) except -1
     cdef int send_late_pong(self) except -1
     cdef int close_with(self, int code, str reason) except -1
@@ -60,7 +63,5 @@ cdef class WSTransport:
 
     cdef int _check(self, str method) except -1
     cdef int _send_any(self, int msg_type, object message, bint fin, uint8_t rsv) except -1
-    cdef int _send_bytes(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1
-    cdef int _send_masked_pieces(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1
-    cdef int _send_in_place(self, uint8_t byte0, char* data, Py_ssize_t size) except -1
+    cdef int _put(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1
     cdef int _send_close(self, int code, bytes reason) except -1

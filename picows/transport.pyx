@@ -10,26 +10,25 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
-from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcpy
+from libc.stdint cimport uint8_t
 
 from .frame import WSCloseCode as PyCloseCode, WSMsgType as PyMsgType
 from .pings import Pings
 from .upgrade import WSCloseHandshake, WSCloseInfo
 
+from .cork cimport Cork
 from .frame cimport WSCloseCode, WSMsgType
+from .framing cimport FrameWriter
 from .outgoing cimport OutgoingRules, as_payload, check_close
-from .stream.loopio cimport SCRATCH_SIZE, loop_io
-from .wire cimport WS_HEADER_MAX, ws_header_write, ws_mask
+from .stream.base cimport Stream
+from .stream.loopio cimport loop_io
+from .wire cimport WS_HEADER_MAX
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 PICOWS_DEBUG_LL = 9
-
-# Copying a payload behind its header costs less than a second iovec up to here. Not measured on ARM.
-cdef Py_ssize_t COPY_LIMIT = 2048
 
 cdef Py_ssize_t MAX_CONTROL_PAYLOAD = 125   # RFC 6455 5.5
 
@@ -51,10 +50,17 @@ cdef class WSTransport:
         self._thread = PyThread_get_thread_ident()
         self.is_client_side = is_client_side
         self._rules = OutgoingRules(is_strict)
+        self._writer = FrameWriter(self._io, is_client_side)
         self.is_delivering = True
         self.logger = logger
         self.is_debug = logger.isEnabledFor(PICOWS_DEBUG_LL)
         self.ping_sender = ping_sender
+
+    cdef int run_on(self, Stream stream) except -1:
+        """The connection is made: what is sent goes to `stream`."""
+        self.underlying_transport = stream
+        self._writer.stream = stream
+        return 0
 
     # ------------------------------------------------------------------ sending
 
@@ -101,7 +107,10 @@ cdef class WSTransport:
             raise ValueError("a CLOSE frame is sent with send_close()")
         cdef uint8_t rsv = <uint8_t>((rsv1 << 6) | (rsv2 << 5) | (rsv3 << 4))
         self._rules.check(msg_type, size, fin, rsv)
-        self._send_in_place(<uint8_t>((fin << 7) | rsv | <int>msg_type), buffer, size)
+        cdef uint8_t byte0 = <uint8_t>((fin << 7) | rsv | <int>msg_type)
+        if self.is_debug:
+            self._log_sent(byte0, size)
+        self._writer.put_in_place(byte0, buffer, size)
 
     cpdef send_ping(self, message=None):
         """Send a PING with at most 125 bytes (RFC 6455 5.5.2): ValueError for more."""
@@ -153,7 +162,7 @@ cdef class WSTransport:
                 if msg_type == WSMsgType.CLOSE:
                     self._send_raw_close((<const char*>view.buf)[:view.len])
                 else:
-                    self._send_bytes(byte0, <const char*>view.buf, view.len)
+                    self._put(byte0, <const char*>view.buf, view.len)
             finally:
                 PyBuffer_Release(&view)
             return 0
@@ -161,7 +170,7 @@ cdef class WSTransport:
         if msg_type == WSMsgType.CLOSE:
             self._send_raw_close(data[:size] if size else b"")
             return 0
-        return self._send_bytes(byte0, data, size)
+        return self._put(byte0, data, size)
 
     def _send_raw_close(self, bytes payload):
         """send(CLOSE, payload) is send_close() with the payload's own code."""
@@ -172,65 +181,14 @@ cdef class WSTransport:
         else:
             self.send_close()
 
-    cdef int _send_bytes(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
-        """Frame and send. `data` is copied before this returns."""
-        cdef uint8_t* out = self._io.scratch
-        cdef uint8_t header[14]
-        cdef uint32_t mask
-        cdef size_t head
+    cdef int _put(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
         if self.is_debug:
             self._log_sent(byte0, size)
-        if self.is_client_side:
-            if size > SCRATCH_SIZE:
-                return self._send_masked_pieces(byte0, data, size)
-            mask = self._io.next_mask()
-            head = ws_header_write(out, byte0, 1, mask, size)
-            ws_mask(out + head, <const uint8_t*>data, size, mask, 0)
-            return self.underlying_transport.write(<const char*>out, head + size, NULL, 0)
-        if size <= COPY_LIMIT:
-            head = ws_header_write(out, byte0, 0, 0, size)
-            if size:
-                memcpy(out + head, data, size)
-            return self.underlying_transport.write(<const char*>out, head + size, NULL, 0)
-        head = ws_header_write(header, byte0, 0, 0, size)
-        return self.underlying_transport.write(<const char*>header, head, data, size)
-
-    cdef int _send_masked_pieces(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
-        """A large frame of a client: masked and sent in pieces that stay in the cache."""
-        cdef uint8_t* out = self._io.scratch
-        cdef uint32_t mask = self._io.next_mask()
-        cdef size_t head = ws_header_write(out, byte0, 1, mask, size)
-        cdef Py_ssize_t done = 0
-        cdef Py_ssize_t step
-        cdef Stream stream = self.underlying_transport
-        # A listener that sends from pause_writing must not get its frame into the middle of this one.
-        stream.holds_pause = True
-        try:
-            while done < size:
-                step = min(size - done, SCRATCH_SIZE)
-                ws_mask(out + head, <const uint8_t*>data + done, step, mask, done)
-                stream.write(<const char*>out, head + step, NULL, 0)
-                head = 0
-                done += step
-        finally:
-            stream.holds_pause = False
-        return stream._watermark()
-
-    cdef int _send_in_place(self, uint8_t byte0, char* data, Py_ssize_t size) except -1:
-        """Frame with the header written in front of `data`, masked where it lies."""
-        cdef uint8_t header[14]
-        cdef uint32_t mask = self._io.next_mask() if self.is_client_side else 0
-        cdef size_t head = ws_header_write(header, byte0, self.is_client_side, mask, size)
-        if self.is_debug:
-            self._log_sent(byte0, size)
-        memcpy(data - head, header, head)
-        if self.is_client_side:
-            ws_mask(<uint8_t*>data, <const uint8_t*>data, size, mask, 0)
-        return self.underlying_transport.write(data - head, head + size, NULL, 0)
+        return self._writer.put(byte0, data, size)
 
     cdef int _send_close(self, int code, bytes reason) except -1:
         cdef bytes payload = b"" if code == WSCloseCode.NO_INFO else code.to_bytes(2, "big") + reason
-        self._send_bytes(0x88, payload, len(payload))
+        self._put(0x88, payload, len(payload))
         self.is_close_frame_sent = True
         self.is_mute = True
         if self.close_handshake is None:
@@ -239,6 +197,17 @@ cdef class WSTransport:
             self.close_handshake.recv_then_sent = True
         self.close_handshake.sent = WSCloseInfo(PyCloseCode(code), reason.decode() if reason else None)
         return 0
+
+    def cork(self):
+        """Send together: `with transport.cork():` holds back what is sent inside it, and sends it at its end
+        with one system call (and over TLS in as few records as can be).
+
+        Without a cork each frame leaves at once. Order, limits and the meaning of pause_writing stay as they
+        are; 64 KiB are held at most, a longer batch leaves in such pieces. Automatic PONGs wait as well, so
+        await nothing slow inside. A graceful disconnect sends what is held. Corks may be nested.
+        """
+        self._check("cork")
+        return Cork(self.underlying_transport)
 
     # ------------------------------------------------------------------ pings
 
@@ -295,7 +264,7 @@ cdef class WSTransport:
         if self.underlying_transport._is_write_paused:
             self._late_pong = payload[:size]
             return 0
-        return self._send_bytes(0x8a, payload, size)
+        return self._put(0x8a, payload, size)
 
     cdef int send_late_pong(self) except -1:
         cdef bytes payload = self._late_pong
@@ -317,7 +286,7 @@ cdef class WSTransport:
         self.is_mute = True
         if not graceful:
             self.is_delivering = False
-        self.underlying_transport.close_now(graceful)
+        self.underlying_transport.finish(graceful)
 
     async def wait_disconnected(self):
         """Wait until the connection is closed and on_ws_disconnected has returned. May be awaited repeatedly.
@@ -342,7 +311,7 @@ cdef class WSTransport:
                 text = text[:MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore").encode()
             self._send_close(code, text)
         self.is_mute = True
-        self.underlying_transport.close_now(True)
+        self.underlying_transport.finish(True)
         return 0
 
     cdef int end(self, object error) except -1:

@@ -1,5 +1,6 @@
 # The interface between a stream of bytes and the connection on it.
 
+from ..backlog cimport Backlog
 from ..buffer cimport Window
 from .loopio cimport LoopIO
 from .poller cimport EventTarget
@@ -30,6 +31,16 @@ cdef class Stream(EventTarget):
         bint _is_lost            # on_lost is told or about to be
         double close_timeout_s
 
+        int _corks               # how many corks are set; written bytes are held back while there is one
+        Backlog _held
+
+    # What frames go through: write, or hold back under a cork.
+    cdef int put(self, const char* head, Py_ssize_t head_size,
+                 const char* body, Py_ssize_t body_size) except -1
+    cdef int cork(self) except -1
+    cdef int uncork(self) except -1
+    cdef int finish(self, bint graceful) except -1         # close, what a cork holds included
+
     # Queue or send head then body, at once where the kernel takes it. Never blocks, never raises I/O errors.
     cdef int write(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1
@@ -38,3 +49,6 @@ cdef class Stream(EventTarget):
     cdef int close_now(self, bint graceful) except -1
     cdef int _tell_open(self) except -1
     cdef int _watermark(self) except -1
+    cdef int _hold(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1
+    cdef int _release(self) except -1

@@ -3,10 +3,14 @@
 `WSTransport.underlying_transport` is a Stream. Its Python methods are named and mean as asyncio transports'.
 """
 
+from ..backlog cimport Backlog
 from .poller cimport EventTarget
 
 # asyncio's defaults (`asyncio.transports._FlowControlMixin`), which code written for it relies on.
 cdef Py_ssize_t DEFAULT_HIGH = 64 * 1024
+
+# A cork holds back this much, then it lets go of what it has: one chunk of a Backlog, one system call.
+cdef Py_ssize_t CORK_SIZE = 64 * 1024
 
 
 cdef class StreamOwner:
@@ -40,6 +44,58 @@ cdef class Stream(EventTarget):
     cdef int write(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1:
         raise NotImplementedError
+
+    # ------------------------------------------------------------------ corks
+
+    cdef int put(self, const char* head, Py_ssize_t head_size,
+                 const char* body, Py_ssize_t body_size) except -1:
+        if self._corks:
+            return self._hold(head, head_size, body, body_size)
+        return self.write(head, head_size, body, body_size)
+
+    cdef int cork(self) except -1:
+        """Hold back what is put, until as many `uncork` have come."""
+        self._corks += 1
+        return 0
+
+    cdef int uncork(self) except -1:
+        self._corks -= 1
+        return self._release() if self._corks == 0 else 0
+
+    cdef int _hold(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1:
+        cdef Py_ssize_t size = head_size + body_size
+        if self._is_closing or self._is_lost:
+            return 0
+        if self._held is not None and self._held.size + size > CORK_SIZE:
+            self._release()
+        if size > CORK_SIZE:
+            return self.write(head, head_size, body, body_size)
+        if self._held is None:
+            self._held = Backlog()
+        self._held.append(head, head_size)
+        return self._held.append(body, body_size)
+
+    cdef int _release(self) except -1:
+        """Write what is held. Taken off first: a listener may send or close from pause_writing."""
+        cdef Backlog held = self._held
+        cdef const char* front
+        cdef Py_ssize_t n
+        self._held = None
+        while held is not None and held.size > 0:
+            front = held.front(&n)
+            self.write(front, n, NULL, 0)
+            held.consume(n)
+        return 0
+
+    cdef int finish(self, bint graceful) except -1:
+        if graceful:
+            self._release()
+        else:
+            self._held = None
+        return self.close_now(graceful)
+
+    # ------------------------------------------------------------------ for subclasses and users
 
     cdef Py_ssize_t queued(self) noexcept:
         return 0
@@ -76,8 +132,8 @@ cdef class Stream(EventTarget):
         raise NotImplementedError
 
     def get_write_buffer_size(self):
-        """Bytes queued, not yet taken by the kernel."""
-        return self.queued()
+        """Bytes queued, not yet taken by the kernel; those that a cork holds back included."""
+        return self.queued() + (0 if self._held is None else self._held.size)
 
     def get_write_buffer_limits(self):
         """(low, high) water marks in bytes."""
@@ -105,11 +161,11 @@ cdef class Stream(EventTarget):
 
     def close(self):
         """Send what is queued, then close. What the kernel does not take within close_timeout is dropped."""
-        self.close_now(True)
+        self.finish(True)
 
     def abort(self):
         """Close at once; what is queued is dropped."""
-        self.close_now(False)
+        self.finish(False)
 
     def is_reading(self):
         """True while received bytes are reported."""

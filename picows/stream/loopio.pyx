@@ -4,10 +4,10 @@ One thread runs a loop, so nothing here needs a lock. The objects are found thro
 loop and go away with it.
 """
 
+import asyncio
 import os
 import sys
 import threading
-from asyncio import AbstractEventLoop
 
 import cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
@@ -104,9 +104,14 @@ cdef LoopIO loop_io(object loop):
         known = _local.by_loop = {}
     io = known.get(loop)
     if io is None:
-        if not isinstance(loop, AbstractEventLoop):
+        if not isinstance(loop, asyncio.AbstractEventLoop):
             raise TypeError(f"loop: expected an event loop, got {type(loop).__name__}")
         for other in [other for other in known if other.is_closed()]:
             del known[other]
         io = known[loop] = LoopIO(loop, "epoll" if STREAMS == "epoll" else "loop")
     return io
+
+
+def running_poller():
+    """The poller of the running event loop."""
+    return loop_io(asyncio.get_running_loop()).poller

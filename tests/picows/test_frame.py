@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+import pickle
 import traceback
 
 import pytest
@@ -348,3 +349,14 @@ async def test_a_ping_that_is_delivered_is_a_frame_like_any_other():
     )
 
     assert bytes(view) == b"p" * 125
+
+
+def test_the_enums_are_enums_though_their_members_are_read_plainly():
+    assert (WSMsgType.TEXT.name, WSMsgType.TEXT.value, WSMsgType["TEXT"]) == ("TEXT", 1, WSMsgType.TEXT)
+    assert [member.name for member in WSMsgType][:2] == ["CONTINUATION", "TEXT"]
+    assert pickle.loads(pickle.dumps(WSMsgType.BINARY)) is WSMsgType.BINARY
+    assert repr(WSMsgType(200)) == "<WSMsgType: 200>"
+    with pytest.raises(AttributeError, match="WSMsgType"):
+        WSMsgType.NOTHING  # noqa: B018
+    with pytest.raises(AttributeError, match="reassign"):
+        WSMsgType.TEXT = 2

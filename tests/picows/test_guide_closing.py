@@ -133,6 +133,7 @@ CALLS = {
     "send_ping": lambda t: t.send_ping(),
     "send_pong": lambda t: t.send_pong(),
     "send_close": lambda t: t.send_close(),
+    "cork": lambda t: t.cork(),
     "disconnect": lambda t: t.disconnect(),
     "notify_user_specific_pong_received": lambda t: t.notify_user_specific_pong_received(),
     "wait_disconnected": lambda t: t.wait_disconnected().send(None),

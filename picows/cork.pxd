@@ -1,0 +1,9 @@
+# Holding frames back, to send many with one system call.
+
+from .stream.base cimport Stream
+
+
+cdef class Cork:
+    cdef:
+        Stream _stream           # None: nothing to hold back, the connection is closing
+        bint _is_set
