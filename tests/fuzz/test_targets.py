@@ -12,8 +12,8 @@ INPUTS = 1_000
 
 @pytest.fixture
 def target(request):
-    if request.param == "decoders":
-        pytest.importorskip("msgspec", reason="the connectors need it")
+    for needed in {"decoders": ["msgspec"], "deflate": ["picows.deflate"]}.get(request.param, []):
+        pytest.importorskip(needed, reason=f"the target reads what {needed} is for")
     return load(request.param)
 
 
