@@ -263,7 +263,7 @@ def test_frames_and_views_may_go_to_another_thread_and_end_there(loop_factory, s
 def test_calls_from_another_thread_are_refused_under_load(loop_factory, security):
     """RuntimeError for each of them, and the frames of the owner's thread go on, none more, none less."""
 
-    def misuse(transport, stop):
+    def misuse(transport, stop, unset, corked):
         buffer = bytearray(64)
         calls = [
             lambda: transport.send(WSMsgType.BINARY, b"foreign"),
@@ -275,6 +275,9 @@ def test_calls_from_another_thread_are_refused_under_load(loop_factory, security
             transport.disconnect,
             lambda: transport.disconnect(graceful=False),
             lambda: transport.wait_disconnected().send(None),
+            transport.cork,
+            unset.__enter__,
+            lambda: corked.__exit__(None, None, None),
             lambda: transport.measure_roundtrip_time(1).send(None),
         ]
         refused = 0
@@ -296,13 +299,17 @@ def test_calls_from_another_thread_are_refused_under_load(loop_factory, security
             transport, client = await ws_connect(
                 lambda: CountingClient(1), security.url(port), ssl_context=security.client
             )
-            firing = asyncio.ensure_future(asyncio.to_thread(misuse, transport, stop))
-            try:
-                async with asyncio.timeout(DEADLINE_S):
-                    await client.done.wait()
-            finally:
-                stop.set()
-                refused = await firing
+            corked = transport.cork()
+            with corked:
+                pass
+            begun = asyncio.to_thread(misuse, transport, stop, transport.cork(), corked)
+            firing = asyncio.ensure_future(begun)
+            done = asyncio.ensure_future(client.done.wait())
+            await asyncio.wait([done, firing], timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            refused = await firing
+            async with asyncio.timeout(DEADLINE_S):
+                await done
             transport.send_close(picows.WSCloseCode.OK)
             await transport.wait_disconnected()
         assert refused
