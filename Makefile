@@ -111,7 +111,7 @@ sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build o
 	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16:halt_on_error=1 \
 	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" \
+	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" TEST_PATIENCE=5 \
 	    $(abspath $(PY)) -m pytest --capture=sys -m "not rss" $(SAN_TESTS) $(PYTEST_ARGS)
 
 # Built as it is used: no assertion of the interpreter, no sanitizer. Copied like the sanitized tests, and for the
@@ -125,7 +125,7 @@ freethreaded:  ## the tests of the core on CPython 3.13 without the GIL, built f
 	@$(FT_VENV)/bin/python setup.py --quiet build --build-base $(FT) --build-lib $(FT)/tree
 	@cp -r tests pyproject.toml $(FT)/tree/
 	@echo '== freethreaded: pytest $(FT_TESTS) $(PYTEST_ARGS)'
-	@cd $(FT)/tree && PYTHONPATH="$$PWD" $(abspath $(FT_VENV))/bin/python -m pytest $(FT_TESTS) $(PYTEST_ARGS)
+	@cd $(FT)/tree && PYTHONPATH="$$PWD" TEST_PATIENCE=5 $(abspath $(FT_VENV))/bin/python -m pytest $(FT_TESTS) $(PYTEST_ARGS)
 
 # clang marks the edges of the C code, and the library that atheris brings follows them: hence LD_PRELOAD. It is
 # ASan's, so the fuzzed extensions are sanitized as well. Without clang only Python code is followed.

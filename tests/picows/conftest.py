@@ -14,7 +14,7 @@ from picows.stream.loopio import STREAMS
 
 from .interop_support import client_context, loop_factories_by_name, server_context
 from .ws_listeners import Echo, Recorder
-from .ws_peers import WAIT_S, RawListener, dial_upgrade
+from .ws_peers import PATIENCE, WAIT_S, RawListener, dial_upgrade
 
 # Windows runs on the event loop's transports, which end a connection as they see fit.
 needs_own_streams = pytest.mark.skipif(
@@ -91,6 +91,8 @@ def _hurry(options):
     """The loop's own TLS waits up to close_timeout for a close_notify that a raw peer does not send."""
     if STREAMS == "loop":
         options.setdefault("close_timeout", 0.3)
+    if PATIENCE > 1:
+        options.setdefault("websocket_handshake_timeout", 5 * PATIENCE)
 
 
 @pytest_asyncio.fixture
