@@ -6,6 +6,7 @@ calls `on_received`, which parses and calls the listener. Every failure goes thr
 
 import time
 
+import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from .deadpeer import DeadPeerWatch
@@ -233,8 +234,9 @@ cdef class Connection(StreamOwner):
             else:
                 callbacks.call(transport, frame)
             self._in_callback = False
-            frame.payload_ptr = NULL         # and closed
-            frame._block = NULL
+            with cython.critical_section(frame):    # and closed: see WSFrame.end
+                frame.payload_ptr = NULL
+                frame._block = NULL
             if Py_REFCNT(frame) > 2:
                 # Somebody keeps it, besides this function and self._frame: leave it to them.
                 self._frame = frame = WSFrame()

@@ -3,19 +3,18 @@
 import asyncio
 import contextlib
 import ssl
-import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
-import trustme
 
 from picows import ws_connect, ws_create_server
 from picows.stream.loopio import STREAMS
 
+from .interop_support import client_context, loop_factories_by_name, server_context
 from .ws_listeners import Echo, Recorder
-from .ws_peers import WAIT_S, RawListener, dial_upgrade
+from .ws_peers import PATIENCE, WAIT_S, RawListener, dial_upgrade
 
 # Windows runs on the event loop's transports, which end a connection as they see fit.
 needs_own_streams = pytest.mark.skipif(
@@ -37,12 +36,7 @@ def _watched(factory):
 
 
 def pytest_asyncio_loop_factories(config, item):
-    factories = {"asyncio": _watched(asyncio.new_event_loop)}
-    if sys.platform != "win32":
-        import uvloop
-
-        factories["uvloop"] = _watched(uvloop.new_event_loop)
-    return factories
+    return {name: _watched(factory) for name, factory in loop_factories_by_name().items()}
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +70,10 @@ PLAIN = Security(None, None)
 @pytest.fixture(scope="session")
 def tls():
     """Contexts of a certificate authority that lives as long as the test run."""
+    try:
+        import trustme
+    except ImportError:  # it needs cffi, which has no build for free-threaded CPython 3.13
+        return Security(server_context(), client_context())
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
@@ -93,6 +91,8 @@ def _hurry(options, is_tls):
     """The loop's own TLS waits up to close_timeout for a close_notify that a raw peer does not send."""
     if STREAMS == "loop" and is_tls:
         options.setdefault("close_timeout", 0.3)
+    if PATIENCE > 1:
+        options.setdefault("websocket_handshake_timeout", 5 * PATIENCE)
 
 
 @pytest_asyncio.fixture

@@ -19,6 +19,11 @@ MIB = 1024 * 1024
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc (Linux)")
 
 
+# Tasks, objects and descriptors count the same under `make sanitize`. Resident memory does not: it holds the
+# sanitizer's shadow of memory, red zones, and freed blocks in quarantine (16 MB) and thread caches, too.
+IS_SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
+
+
 def rss():
     """Resident bytes of this process."""
     gc.collect()
@@ -46,7 +51,7 @@ class Kept:
         }
         assert grown["tasks"] == 0, grown
         assert grown["objects"] < 500, grown
-        assert grown["mib"] < 6, grown
+        assert grown["mib"] < 6 or IS_SANITIZED, grown
 
 
 def _object_count():

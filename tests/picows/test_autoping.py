@@ -10,8 +10,10 @@ from picows import WSAutoPingStrategy, WSMsgType, ws_connect, ws_create_server
 from .conftest import gone
 from .ws_frames import PING, PONG, TEXT, assert_closes_with
 from .ws_listeners import Recorder
+from .ws_peers import PATIENCE
 
-FAST = {"enable_auto_ping": True, "auto_ping_idle_timeout": 0.1, "auto_ping_reply_timeout": 0.1}
+FAST_S = 0.1 * PATIENCE
+FAST = {"enable_auto_ping": True, "auto_ping_idle_timeout": FAST_S, "auto_ping_reply_timeout": FAST_S}
 
 
 async def test_a_silent_connection_is_pinged_and_lives_while_the_peer_answers(open_end):
@@ -33,7 +35,7 @@ async def test_a_peer_that_does_not_answer_is_closed_with_1001(open_end):
     assert_closes_with(
         await end.peer.recv_frame(),
         1001,
-        "peer has not replied to ping/heartbeat request within 0.1 second(s)",
+        f"peer has not replied to ping/heartbeat request within {FAST_S:g} second(s)",
     )
     await gone(end.transport)
     assert isinstance(end.transport.disconnect_error, TimeoutError)

@@ -158,6 +158,8 @@ def browser(url, profile):
     """Chromium on `url`, in a process group of its own, gone afterwards."""
     process = subprocess.Popen(
         [BROWSER, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url],
+        # `make sanitize` preloads the sanitizer into Python; a browser does not start with it.
+        env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
