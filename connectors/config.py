@@ -31,6 +31,7 @@ _LEAST: tuple[tuple[tuple[str, ...], float, bool], ...] = (
     (("backoff", "base_s"), 0, False),
     (("backoff", "max_s"), 0, False),
     (("backoff", "reset_s"), 0, True),
+    (("instruments_s",), 0, False),
     (("backpressure", "high_bytes"), 1, True),
     (("backpressure", "slow_callback_ms"), 0, False),
 )

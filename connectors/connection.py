@@ -10,6 +10,7 @@ from typing import Any
 
 from connectors.backoff import Window
 from connectors.booksync import Action, BookSync
+from connectors.chain import chain_of
 from connectors.clock import Clock
 from connectors.dispatch import Slot
 from connectors.errors import ConfigError
@@ -31,7 +32,7 @@ from connectors.tap import Tap
 from connectors.wanted import mark
 
 # What a successor says of its own life is not the user's: he is told `rotated`, once.
-_OF_SUCCESSOR = (StatusKind.GAP, StatusKind.RESYNC, StatusKind.REFUSED)
+_OF_SUCCESSOR = (StatusKind.GAP, StatusKind.MISSED, StatusKind.RESYNC, StatusKind.REFUSED)
 _MAX_CONN_ID = 1 << 31
 
 
@@ -74,6 +75,7 @@ class Connection:
         tap: Tap | None = None,
     ) -> None:
         self.name = name
+        self.label = hub.know(exchange.facts.name, name)  # in logs
         self.settings = settings
         self.exchange = exchange
         self.hub = hub
@@ -194,7 +196,10 @@ class Connection:
         return entry
 
     def gate(self, stream: Stream) -> Gate:
-        return self._gates.setdefault(key_of(stream), Gate())
+        key = key_of(stream)
+        if key not in self._gates:
+            self._gates[key] = Gate(chain_of(stream))
+        return self._gates[key]
 
     def _sync(self, stream: Stream) -> BookSync | None:
         if stream.kind != "book" or not stream.is_wanted or stream.instrument is None:

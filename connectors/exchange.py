@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -247,6 +247,14 @@ class Exchange:
         One frame may give several events. Raises DecodeError, ScaleError; what was put before is delivered.
         """
         raise DecodeError(f"{self.facts.name}: no decoder for {stream.kind}")
+
+    def reader(self, stream: Stream) -> Callable[[Stream, Payload, Sink], None]:
+        """What `decode` does for this stream, looked up once. What it raises goes through `decode_error`."""
+        return self.decode
+
+    def decode_error(self, stream: Stream, payload: Payload, error: Exception) -> Exception:
+        """What a reader raised, in our words."""
+        return error
 
     def ping(self, request_id: int) -> bytes | None:
         """Our heartbeat as a text frame; None: a protocol PING frame."""

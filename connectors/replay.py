@@ -69,7 +69,7 @@ class Replay:
         self.path = path
         self.settings = settings
         self.clock = ManualClock()
-        self.hub = Hub(self.clock)
+        self.hub = Hub(self.clock, self.stop)
         self.venues: dict[str, ReplayVenue] = {}  # by exchange
         self.instruments: dict[str, Instrument] = {}
         self.records = 0
@@ -125,7 +125,7 @@ class Replay:
                 slot.strategy.on_start(ReplayContext(self, slot.name))
             except ConfigError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise StrategyError(f"strategy {slot.name}: on_start raised {error!r}") from error
         self.mark()
         self._records = iter(open_any(self.path, self._default_exchange))
@@ -156,7 +156,7 @@ class Replay:
         for slot in self.hub.slots:
             try:
                 slot.strategy.on_stop()
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("strategy %s: on_stop raised", slot.name)
 
     def view(self) -> EngineView:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from connectors.booksync import Action, BookSync
+from connectors.chain import chain_of
 from connectors.clock import ManualClock
 from connectors.dispatch import Slot
 from connectors.errors import BookError, DecodeError
@@ -45,6 +46,7 @@ class ReplayVenue:
         continuity: str | None = None,
     ) -> None:
         self.name = name
+        self.label = hub.know(exchange.facts.name, name)
         self.exchange = exchange
         self.counters = ConnectionCounters()
         self.streams = list(streams)
@@ -91,13 +93,18 @@ class ReplayVenue:
         for stream in streams:
             if route and stream.route != route:
                 continue
-            gate = self._gates.setdefault((stream.topic, stream.kind), Gate())
-            entry = Entry(stream, gate, self.sync_of(stream))
+            entry = Entry(stream, self._gate(stream), self.sync_of(stream))
             if stream.key in by_key:
                 by_key[stream.key].add_sibling(entry)
             else:
                 by_key[stream.key] = entry
         return list(by_key.values())
+
+    def _gate(self, stream: Stream) -> Gate:
+        key = (stream.topic, stream.kind)
+        if key not in self._gates:
+            self._gates[key] = Gate(chain_of(stream))
+        return self._gates[key]
 
     # Records
 
@@ -192,7 +199,7 @@ class ReplayVenue:
         try:
             action = played.session.pipeline.on_rest_answer(stream, body, ns)
         except DecodeError as error:
-            log.warning("%s: %s: snapshot: %s", self.name, stream.topic, error)
+            log.warning("%s: %s: snapshot: %s", self.label, stream.topic, error)
             action = Action.NEED_SNAPSHOT
         if action == Action.NEED_SNAPSHOT:
             self._wanted.add(stream.topic)
@@ -202,7 +209,13 @@ class ReplayVenue:
     def want_rest(self, stream: Stream) -> None:
         self._wanted.add(stream.topic)
 
-    def tell(self, kind: StatusKind, stream: Stream | None, detail: str) -> None:
+    def tell(
+        self,
+        kind: StatusKind,
+        stream: Stream | None,
+        detail: str,
+        values: dict[str, float] | None = None,
+    ) -> None:
         instrument = stream.instrument if stream is not None else None
         self._hub.tell(
             Status(
@@ -213,6 +226,7 @@ class ReplayVenue:
                 instrument.symbol if instrument is not None else None,
                 stream.topic if stream is not None else None,
                 detail,
+                values or {},
             )
         )
 
@@ -262,11 +276,17 @@ class _Played:
         if inbound.kind is Kind.ERROR:
             self._venue.tell(StatusKind.REFUSED, None, f"{inbound.code or ''} {inbound.text}".strip())
 
-    def tell(self, kind: StatusKind, stream: Stream | None = None, detail: str = "") -> None:
-        self._venue.tell(kind, stream, detail)
+    def tell(
+        self,
+        kind: StatusKind,
+        stream: Stream | None = None,
+        detail: str = "",
+        values: dict[str, float] | None = None,
+    ) -> None:
+        self._venue.tell(kind, stream, detail, values)
 
     def fail(self, reason: str) -> None:
-        log.warning("%s: %s; a live connection would have been closed here", self._venue.name, reason)
+        log.warning("%s: %s; a live connection would have been closed here", self._venue.label, reason)
 
     def on_opened(self, transport: object) -> None:
         """There is no transport."""

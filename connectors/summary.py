@@ -121,8 +121,9 @@ def _headline(view: EngineView, reason: str) -> str:
 
 def _stream_fields(stream: StreamView) -> str:
     return (
-        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} resyncs={stream.resyncs}"
-        f" duplicates={stream.duplicates} dropped={stream.dropped} errors={stream.errors}"
+        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} missed={stream.missed}"
+        f" resyncs={stream.resyncs} duplicates={stream.duplicates}"
+        f" dropped={stream.dropped} errors={stream.errors}"
     )
 
 
@@ -144,14 +145,21 @@ def _connections(view: EngineView, gap: int) -> Table:
 
 
 def _streams(view: EngineView, sent: SentCounts | None, gap: int) -> Table:
-    headings = ["stream", "messages", "events", "gaps", "resyncs", "dup", "drops", "errors"]
+    headings = ["stream", "messages", "events", "gaps", "missed", "resyncs", "dup", "drops", "errors"]
     table = _table(gap, *headings, *(["sent"] if sent is not None else []))
     tally_of = {(each.exchange, each.topic): each for each in tallies(view, sent)}
     for each in view.connections:
         for stream in each.streams:
             row = [Text(f"{each.name}:{stream.symbol} {stream.kind}"), Text(f"{stream.messages:,}")]
             row.append(Text(f"{stream.events:,}"))
-            bad = (stream.gaps, stream.resyncs, stream.duplicates, stream.dropped, stream.errors)
+            bad = (
+                stream.gaps,
+                stream.missed,
+                stream.resyncs,
+                stream.duplicates,
+                stream.dropped,
+                stream.errors,
+            )
             row.extend(Text(f"{count:,}", style="red" if count else "dim") for count in bad)
             tally = tally_of[each.exchange, stream.topic]
             if tally.sent is not None:
