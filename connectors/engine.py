@@ -17,6 +17,7 @@ from connectors.dial import tls_context
 from connectors.dispatch import Slot
 from connectors.errors import ConfigError, StrategyError
 from connectors.exchange import Exchange
+from connectors.header import header_of, instruments_of
 from connectors.hub import Hub
 from connectors.instrument import Instrument, Stream
 from connectors.listing import Known, check_listed, read_listing
@@ -139,7 +140,7 @@ class Engine:
     def _open_tap(self) -> None:
         record = self.settings.record
         if self._tap is None and record is not None:
-            header = {"exchanges": sorted(self._exchanges)}
+            header = header_of(self.settings)
             self._recorder = Recorder(self._base_dir / record.dir, record.max_bytes, self.clock, header)
             try:
                 self._recorder.start()
@@ -190,6 +191,7 @@ class Engine:
                 instruments=self.instruments,
                 tap=self._tap,
             )
+        self._note_instruments()
 
     def _rest(self, exchange: Exchange, settings: ConnectionSettings) -> LiveRest | None:
         """One client per host, for the weight is counted per host."""
@@ -207,6 +209,11 @@ class Engine:
         url = settings.url or next(iter(exchange.facts.routes.values())).url
         host = urlsplit(url).netloc
         return self._dials.setdefault(host, Window(exchange.facts.limits.connects))
+
+    def _note_instruments(self) -> None:
+        """Later files of a recording do not hold the venue's list."""
+        if self._recorder is not None:
+            self._recorder.note(instruments=instruments_of(self.instruments.values()))
 
     # Strategies
 
@@ -256,7 +263,9 @@ class Engine:
         instrument = self.instruments.get(key) or self._new_instrument(home, symbol)
         for wanted in parse_channel(channel):
             home.add(home.exchange.stream(wanted, instrument, home.name))
-        return self.instruments.setdefault(key, instrument)
+        self.instruments.setdefault(key, instrument)
+        self._note_instruments()
+        return instrument
 
     def _new_instrument(self, home: Connection, symbol: str) -> Instrument:
         """Of a symbol that the config does not name. Its scales are not guessed unless that is allowed."""

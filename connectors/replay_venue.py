@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 # Callbacks are timed by the machine's clock, which a replay must not depend on.
 _NEVER_SLOW_MS = 1e9
+CLOSE = 8  # opcode
 
 
 class ReplayVenue:
@@ -150,7 +151,15 @@ class ReplayVenue:
         if played is None:
             self.connect(conn_id, "", "")
             played = self._played[conn_id]
+        if opcode == CLOSE and not played.is_ours:
+            played.is_theirs = True
         played.session.feed(opcode, payload, ns, is_final)
+
+    def leave(self, conn_id: int) -> None:
+        """The recorded run has sent a CLOSE: by itself, or in answer to the venue's."""
+        played = self._played.get(conn_id)
+        if played is not None and not played.is_theirs:
+            played.is_ours = True
 
     def disconnect(self, conn_id: int, reason: str) -> None:
         """A socket is gone. A successor delivers what it kept back."""
@@ -163,6 +172,10 @@ class ReplayVenue:
         if left:
             self.counters.rotations += 1
             self.tell(StatusKind.ROTATED, None, reason)
+            return
+        if gone.is_ours:
+            # The end of the run: nothing was lost, and its books were true to the last.
+            self.tell(StatusKind.STOPPED, None, reason)
             return
         self.counters.losses += 1
         for entry in gone.session.pipeline.entries.values():
@@ -240,6 +253,8 @@ class _Played:
         self.conn_id = conn_id
         self.route = route
         self._venue = venue
+        self.is_ours = False  # the run said CLOSE first
+        self.is_theirs = False  # the venue did
         self._others = others  # sockets of this route that were open before it
 
     def inherit(self, gone: _Played) -> None:
