@@ -1,4 +1,4 @@
-"""The command line from its first moment: Ctrl-C ends it without a traceback while modules are loaded, too."""
+"""The command line from its first moment: Ctrl-C ends it without a traceback while modules are loaded too."""
 
 from __future__ import annotations
 

@@ -164,6 +164,9 @@ class _Run:
     def _is_silent(self, view: EngineView) -> bool:
         """Name the connections without any data; True: there is no other."""
         asked = [each for each in view.connections if each.streams]
+        if not view.connections:
+            log.error("stopped before any connection was made: the instrument lists had not been read")
+            return True
         silent = [each for each in asked if not any(stream.messages for stream in each.streams)]
         for each in silent:
             count = len(each.streams)
