@@ -14,7 +14,7 @@ HOSTS = ("localhost", "127.0.0.1", "::1")
 class Authority:
     """One certificate for HOSTS; it serves any number of mocks.
 
-    ca_file: a PEM that a client may trust (tls.ca_file). Given: written there (replaced at each start) and left
+    ca_file: a PEM that a client may trust (tls.ca_file). Given: written there (anew at each start) and left
     there; None: in a temporary directory that goes with `close()`.
     Raises ConfigError: the package `trustme` is not installed (extra "mock"), or ca_file cannot be written.
     """
