@@ -20,6 +20,7 @@ from connectors.instrument import Instrument, Stream
 
 if TYPE_CHECKING:
     from connectors.book import Book
+    from connectors.flat import Flat
     from connectors.sink import Sink
 
 Payload = bytes | bytearray | memoryview
@@ -251,6 +252,13 @@ class Exchange:
     def reader(self, stream: Stream) -> Callable[[Stream, Payload, Sink], None]:
         """What `decode` does for this stream, looked up once. What it raises goes through `decode_error`."""
         return self.decode
+
+    def flat(self, stream: Stream) -> Flat | None:
+        """A native reader for the usual messages of this stream, tried before `reader`; None: there is none.
+
+        What it accepts must give the very events that `reader` gives.
+        """
+        return None
 
     def decode_error(self, stream: Stream, payload: Payload, error: Exception) -> Exception:
         """What a reader raised, in our words."""

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from connectors.booksync cimport BookSync
 from connectors.chain cimport TradeChain
+from connectors.flat cimport Flat
 from connectors.gate cimport Gate
 from connectors.instrument cimport Stream
 from connectors.metrics cimport ConnectionCounters, StreamCounters
@@ -16,6 +17,7 @@ cdef class Entry:
         readonly Gate gate
         readonly TradeChain chain       # of the gate
         object read                     # Exchange.reader of the stream; None: not looked up yet
+        Flat flat                       # Exchange.flat of the stream; None: it has none
         readonly BookSync sync          # None: no book, or nobody wants it
         readonly uint64_t messages      # on this socket
         readonly int64_t last_ns        # monotonic, of the last of them; 0: none
@@ -63,6 +65,8 @@ cdef class Intake(Sink):
         bint _is_joining_data
         Py_ssize_t _held_count          # streams whose messages are kept back
         Entry _last                     # of the last message
+        const char* _text               # of the message in hand; NULL: it came by another way than take()
+        Py_ssize_t _text_size
         set _unknown_told
 
     cdef int take(self, object frame, object payload, int opcode, bint fin, const char* data,

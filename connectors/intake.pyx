@@ -144,7 +144,12 @@ cdef class Intake(Sink):
         cdef bytes pong
         cdef Py_ssize_t length
         if entry is not None:
-            return self._data(entry, frame, payload, size)
+            self._text = data
+            self._text_size = size
+            try:
+                return self._data(entry, frame, payload, size)
+            finally:
+                self._text = NULL
         for pong in self._pongs:
             length = PyBytes_GET_SIZE(pong)
             if size >= length and memcmp(data, PyBytes_AS_STRING(pong), length) == 0:

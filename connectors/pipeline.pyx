@@ -213,7 +213,11 @@ cdef class Pipeline(Intake):
         self._entry = entry
         if entry.read is None:
             entry.read = self.exchange.reader(entry.stream)
+            entry.flat = self.exchange.flat(entry.stream)
         try:
+            if entry.flat is not None and self._text != NULL:
+                if entry.flat.read(self, self._text, self._text_size):
+                    return 0
             entry.read(entry.stream, memoryview(payload), self)
         except Exception as error:
             self._undecodable(entry, payload, error)
