@@ -8,6 +8,6 @@ cdef class TradeChain:
         bint _has_count                 # an id is the last of `count` consecutive ones
         list _holes                     # [first, last] of what is missing, ascending
 
-    # > 0: so many are missing just before this one; < 0: so many that were missing have come late; 0: in order.
+    # > 0: so many are missing just before this one; < 0: so many missing ones have come late; 0: in order.
     cdef int64_t note(self, int64_t number, int32_t count) except? -1
     cdef int64_t _jumped(self, int64_t first, int64_t number) except? -1

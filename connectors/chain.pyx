@@ -65,7 +65,7 @@ cdef class TradeChain:
         return filled
 
     def offer(self, int64_t number, int32_t count=1):
-        """One trade. > 0: so many are missing just before it; < 0: so many missing ones came late; 0: in order."""
+        """One trade. > 0: so many are missing before it; < 0: so many missing ones came late; 0: in order."""
         return self.note(number, count)
 
 

@@ -1,4 +1,4 @@
-"""Trades and quotes of flat JSON, read in C without Python objects. What is unusual goes to the verbs' own reader."""
+"""Trades and quotes of flat JSON, read in C without Python objects; what is unusual, by the verbs' reader."""
 from libc.stdint cimport int64_t, uint64_t
 
 from connectors.sink cimport Sink

@@ -1,9 +1,11 @@
 """Trades and quotes of flat JSON, read in C without Python objects.
 
-A message is `head` + one flat object (scan.h) + `tail`. Fields have the types that the verbs' own reader asks for;
-whatever differs (a missing field, another type, a number that does not fit) is refused, and that reader reads the
-message and says what is wrong. Instructions of Intake.take for a best-bid-ask message, with the callback of a
-Python strategy (1,600): 5,300, by msgspec 11,600 (valgrind --tool=callgrind, CPython 3.11, futures of 2024-08-08).
+A message is `head` + one flat object (scan.h) + `tail`. Fields have the types that the verbs' own reader asks
+for; whatever differs (a missing field, another type, a number that does not fit) is refused, and that reader
+reads the message and says what is wrong.
+
+Instructions of Intake.take for a best-bid-ask message, with the callback of a Python strategy (1,600): 5,300,
+by msgspec 11,600 (valgrind --tool=callgrind, CPython 3.11, futures of 2024-08-08).
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t
@@ -73,7 +75,7 @@ cdef class Flat:
 
 
 cdef class FlatQuote(Flat):
-    """Prices and sizes are strings ('' for an empty side), the id an integer, the time ms and may be missing."""
+    """Prices and sizes are strings ('' for an empty side), the id an integer, the time ms or missing."""
 
     def __init__(self, head, tail, *, bid, bid_size, ask, ask_size, update_id, time_ms):
         Flat.__init__(self, head, tail)

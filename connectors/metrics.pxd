@@ -26,7 +26,7 @@ cdef class StreamCounters:
         public uint64_t resubscribes
         public int64_t last_recv_ns
         public int64_t first_recv_ns
-        # The last quote, for pictures. Where no strategy wants quotes, one is read each time is_sampled is set.
+        # The last quote, for pictures. Where no strategy wants quotes, one is read when is_sampled is set.
         public int64_t bid_px           # ABSENT: none
         public int64_t ask_px
         public bint is_sampled

@@ -72,9 +72,8 @@ cdef class StreamCounters:
         """All counters by name."""
         return {
             "messages": self.messages, "bytes": self.bytes, "events": self.events, "gaps": self.gaps,
-            "missed": self.missed, "resyncs": self.resyncs, "duplicates": self.duplicates, "dropped": self.dropped,
-            "errors": self.errors,
-            "resubscribes": self.resubscribes,
+            "missed": self.missed, "resyncs": self.resyncs, "duplicates": self.duplicates,
+            "dropped": self.dropped, "errors": self.errors, "resubscribes": self.resubscribes,
         }
 
 

@@ -89,9 +89,15 @@ def _stream_view(connection: Connection, stream: Stream) -> StreamView:
         dropped=counters.dropped,
         errors=counters.errors,
         age_ms=age_ns / 1e6 if counters.last_recv_ns else None,
-        missed=counters.missed,
+        missed=missed_of(stream),
         **quote_of(stream),
     )
+
+
+def missed_of(stream: Stream) -> int | None:
+    """None where nobody would notice: no strategy reads the trades, or their ids promise nothing."""
+    is_counted = stream.is_wanted and stream.fact is not None and bool(stream.fact.trade_ids)
+    return stream.counters.missed if is_counted and stream.counters is not None else None
 
 
 def quote_of(stream: Stream) -> dict[str, float | None]:

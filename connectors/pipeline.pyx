@@ -263,7 +263,7 @@ cdef class Pipeline(Intake):
         self._deliver(self._trade_slots, CALL_TRADE, trade, None)
 
     def _missed(self, Entry entry, Trade trade):
-        """Ids were skipped, or skipped ones have come late. Told once a second and stream, with what is new."""
+        """Ids were skipped, or skipped ones have come late. Told once a second and stream."""
         cdef int64_t missed = entry.chain.missed
         entry.counters.missed = missed
         if missed <= entry._missed_told:

@@ -72,7 +72,7 @@ def _connection_row(each: ConnectionView, before: int, seconds: float) -> Connec
         lag_p50_us=each.lag_p50_us,
         lag_p99_us=each.lag_p99_us,
         gaps=sum(stream.gaps for stream in streams),
-        missed=sum(stream.missed for stream in streams),
+        missed=sum(stream.missed or 0 for stream in streams),
         drops=sum(stream.dropped for stream in streams),
         errors=sum(stream.errors for stream in streams),
         unknown=each.unknown,

@@ -119,9 +119,13 @@ def _headline(view: EngineView, reason: str) -> str:
     return f"stopped after {seconds:.1f} s" + (f": {reason}" if reason else "")
 
 
+def _known(count: int | None) -> str:
+    return "-" if count is None else str(count)
+
+
 def _stream_fields(stream: StreamView) -> str:
     return (
-        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} missed={stream.missed}"
+        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} missed={_known(stream.missed)}"
         f" resyncs={stream.resyncs} duplicates={stream.duplicates}"
         f" dropped={stream.dropped} errors={stream.errors}"
     )
@@ -154,7 +158,7 @@ def _streams(view: EngineView, sent: SentCounts | None, gap: int) -> Table:
             row.append(Text(f"{stream.events:,}"))
             bad = (
                 stream.gaps,
-                stream.missed,
+                stream.missed or 0,
                 stream.resyncs,
                 stream.duplicates,
                 stream.dropped,
