@@ -308,6 +308,11 @@ class Connection:
         """The link whose socket delivers a stream."""
         return next((link for link in self.links if any(s is stream for s in link.streams)), None)
 
+    def send(self, payload: bytes, route: str) -> bool:
+        """On the first socket of the route ("": of any). False: none is open, or too many messages wait."""
+        link = next((link for link in self.links if route in ("", link.route)), None)
+        return link is not None and link.send(payload)
+
     def add(self, stream: Stream) -> None:
         """Subscribe one more stream. Raises ConfigError: it is there already, or a second book of an
         instrument."""

@@ -254,7 +254,9 @@ class Engine:
         if name in self.connections:
             return self.connections[name]
         known = ", ".join(self.connections)
-        raise ConfigError(f"{symbol} {channel}: connection: expected one of {known}, got {name!r}")
+        raise ConfigError(
+            f"{f'{symbol} {channel}'.strip()}: connection: expected one of {known}, got {name!r}"
+        )
 
     def subscribe(self, symbol: str, channel: str, connection: str | None) -> Instrument:
         """Raises ConfigError."""
@@ -277,6 +279,11 @@ class Engine:
         """Raises KeyError, ConfigError."""
         home = self._connection(connection, symbol, channel)
         home.remove(self._stream(home, symbol, channel))
+
+    def send(self, payload: str | bytes, connection: str | None, route: str) -> bool:
+        """Raises ConfigError."""
+        home = self._connection(connection, "", "send")
+        return home.send(payload.encode() if isinstance(payload, str) else payload, route)
 
     def _stream(self, home: Connection, symbol: str, channel: str) -> Stream:
         instrument = self.instruments[f"{home.exchange.facts.name}:{symbol}"]
@@ -324,6 +331,9 @@ class _Context:
 
     def unsubscribe(self, symbol: str, channel: str, connection: str | None = None) -> None:
         self._engine.unsubscribe(symbol, channel, connection)
+
+    def send(self, payload: str | bytes, connection: str | None = None, route: str = "") -> bool:
+        return self._engine.send(payload, connection, route)
 
     def stop(self, reason: str = "") -> None:
         self._engine.stop(reason)

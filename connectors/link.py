@@ -114,6 +114,13 @@ class Link:
     def resubscribe(self, stream: Stream) -> None:
         self._do(self.dialogue.resubscribe(stream, self._now()))
 
+    def send(self, payload: bytes) -> bool:
+        """A message of a strategy's own. False: no socket is open, or too many wait."""
+        if self.session is None or not self.dialogue.is_open or not self.dialogue.outbox.put(payload):
+            return False
+        self._do(self.dialogue.flush(self._now()))
+        return True
+
     def rotate(self, reason: str) -> None:
         self._step(Event.ROTATE, reason)
 
