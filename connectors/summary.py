@@ -120,12 +120,13 @@ def _headline(view: EngineView, reason: str) -> str:
 
 
 def _known(count: int | None) -> str:
-    return "-" if count is None else str(count)
+    return "-" if count is None else f"{count:,}"
 
 
 def _stream_fields(stream: StreamView) -> str:
+    missed = "-" if stream.missed is None else stream.missed
     return (
-        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} missed={_known(stream.missed)}"
+        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} missed={missed}"
         f" resyncs={stream.resyncs} duplicates={stream.duplicates}"
         f" dropped={stream.dropped} errors={stream.errors}"
     )
@@ -158,13 +159,13 @@ def _streams(view: EngineView, sent: SentCounts | None, gap: int) -> Table:
             row.append(Text(f"{stream.events:,}"))
             bad = (
                 stream.gaps,
-                stream.missed or 0,
+                stream.missed,
                 stream.resyncs,
                 stream.duplicates,
                 stream.dropped,
                 stream.errors,
             )
-            row.extend(Text(f"{count:,}", style="red" if count else "dim") for count in bad)
+            row.extend(Text(_known(count), style="red" if count else "dim") for count in bad)
             tally = tally_of[each.exchange, stream.topic]
             if tally.sent is not None:
                 row.append(Text(f"{tally.sent:,}", style="green" if tally.agrees else "bold red"))
