@@ -74,13 +74,16 @@ class _Reader:
 
     async def read(self) -> Known:
         found: dict[str, Instrument] = {}
-        for first in self._exchange.instrument_requests():
+        requests = self._exchange.instrument_requests()
+        for first in requests:
             request: HttpGet | None = first
             pages = 0
             while request is not None and pages < MAX_PAGES:
                 page, request = await self._page(request)
                 found.update((each.native, each) for each in page)
                 pages += 1
+        if requests and not found:
+            raise self._given_up("nothing that trades is in it", 1)
         return found
 
     async def _page(self, request: HttpGet) -> tuple[list[Instrument], HttpGet | None]:

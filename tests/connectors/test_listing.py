@@ -84,6 +84,11 @@ async def test_list_that_never_comes_is_no_list() -> None:
         await read(Answers(*[LOST] * 1000), instruments_s=0.1)
 
 
+async def test_empty_list_is_no_list() -> None:
+    with pytest.raises(ListingError, match="nothing that trades"):
+        await read(Answers(b'{"symbols":[]}'))
+
+
 async def test_default_scales_are_taken_where_the_config_allows_them(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
