@@ -10,6 +10,13 @@ from .ws_peers import WAIT_S, RawListener, switching
 
 KEY_UPDATE_REQUESTED = 1
 
+SHARES_OPENSSL = sys.implementation.name == "cpython" and hasattr(sys.modules["_ssl"], "__file__")
+
+
+def implementation(transport):
+    """How OpenSSL is called: "direct", "memorybio", None without TLS."""
+    return transport.underlying_transport.get_extra_info("tls_implementation")
+
 
 class RecordPeer:
     """The server's side of a connection, its TLS apart from its socket."""
