@@ -5,6 +5,8 @@ VENV ?= .venv
 CC ?= cc
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# Processes that run the tests: one per core. `loadgroup` keeps the tests of one `xdist_group` in one process.
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadgroup
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -13,6 +15,19 @@ SAN := build/sanitize
 # picows 2.3.1 has the import name of ours, hence a venv of its own; one folder for each version of Python.
 BENCH_VENV ?= $(VENV)-bench
 BENCH_OUT = build/bench/$(shell $(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# One file after the other is as good: make sanitize SAN_TESTS=tests/picows/test_parser.py
+SAN_TESTS ?= tests/picows
+
+# Free-threaded CPython: another one with FT_PREFIX=/usr/local, other tests with FT_TESTS="tests/picows/test_x.py".
+FT_VENV ?= .venv-freethreaded
+FT_PREFIX ?= $(abspath $(FT_VENV))/cpython
+FT_TESTS ?= tests/freethreaded tests/picows -m "not slow"
+FT := build/freethreaded
+
+# make fuzz FUZZ_SECONDS=60 FUZZ_TARGETS="parser url"
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
+FUZZ := build/fuzz
 
 PACKAGES = $(patsubst %/__init__.py,%,$(wildcard picows/__init__.py connectors/__init__.py strategies/__init__.py))
 STUBBED = $(subst /,.,$(patsubst %/__init__,%,$(basename $(shell find $(PACKAGES) -name '*.pyi' 2>/dev/null | sort))))
@@ -22,12 +37,12 @@ BENCHES = $(wildcard tests/bench/bench_*.py)
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run echo check format test test-c sanitize bench bench-venv bench-instructions bench-more bench-table \
+.PHONY: help venv build run echo check format test test-c sanitize freethreaded fuzz bench bench-venv bench-instructions bench-more bench-table \
     bench-listener-ours bench-listener-theirs wheel clean distclean
 
 help:  ## list the targets
 	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
-	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 12 | sed 's/^/  /'
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 14 | sed 's/^/  /'
 
 # The .pth line: Cython looks for .pxd files along sys.path, and does not see the import hook of an editable install.
 $(INSTALLED): pyproject.toml
@@ -73,9 +88,9 @@ format: $(INSTALLED)  ## write the formatting and the lint fixes that ruff can m
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: build test-c  ## C tests, then pytest; PYTEST_ARGS="-k name" narrows it
-	@echo "== test: pytest $(PYTEST_ARGS)"
-	@$(IN_VENV) pytest $(PYTEST_ARGS)
+test: build test-c  ## C tests, then pytest; PYTEST_ARGS="-k name" narrows it, PARALLEL= takes one process
+	@echo "== test: pytest $(PARALLEL) $(PYTEST_ARGS)"
+	@$(IN_VENV) pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-c:  ## the C tests of wire.h under ASan and UBSan
 	@test -n "$(C_TESTS)" || { echo "test-c: no tests/c/test_*.c found" >&2; exit 1; }
@@ -90,21 +105,49 @@ test-c:  ## the C tests of wire.h under ASan and UBSan
 
 # The tests are copied next to the sanitized build, so that neither they nor the processes they start can
 # import the ordinary build from the source tree. The interpreter itself is not sanitized, hence LD_PRELOAD;
-# it never frees what lives as long as the process, hence no leak check. The small quarantine keeps the memory
-# tests meaningful. libstdc++: ASan wraps __cxa_throw, and has to find it at start. --capture=sys: a report goes
+# it never frees what lives as long as the process, hence no leak check. Bounds of resident memory (marker rss) are
+# left out: shadow memory, red zones and the quarantine of freed blocks are resident, too. libstdc++: ASan wraps __cxa_throw, and has to find it at start. --capture=sys: a report goes
 # to file descriptor 2 of a process that dies, and pytest would take it along.
 sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build of the extensions
 	@echo "== sanitize: build into $(SAN)"
 	@rm -rf $(SAN)/tree && mkdir -p $(SAN)/tree
 	@PICOWS_SANITIZE=1 $(PY) setup.py --quiet build --build-base $(SAN) --build-lib $(SAN)/tree
 	@cp -r tests pyproject.toml $(SAN)/tree/
-	@echo "== sanitize: pytest tests/picows $(PYTEST_ARGS)"
+	@echo "== sanitize: pytest $(SAN_TESTS) $(PYTEST_ARGS)"
 	@cd $(SAN)/tree && env $(IN_VENV) PYTHONPATH="$$PWD" PYTHONMALLOC=malloc \
 	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16:halt_on_error=1 \
 	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" \
-	    $(abspath $(PY)) -m pytest --capture=sys tests/picows $(PYTEST_ARGS)
+	    CAPTURES_DIR="$${CAPTURES_DIR:-$(abspath ../shared/data/captures)}" TEST_PATIENCE=5 \
+	    $(abspath $(PY)) -m pytest --capture=sys -m "not rss" $(SAN_TESTS) $(PYTEST_ARGS)
+
+# Built as it is used: no assertion of the interpreter, no sanitizer. Copied like the sanitized tests, and for the
+# same reason. Requirements without a build for this Python are left out, and the tests that need them skip.
+freethreaded:  ## the tests of the core on CPython 3.13 without the GIL, built from Debian's source
+	@tests/freethreaded/build_python.sh $(FT_PREFIX)
+	@test -x $(FT_VENV)/bin/python || $(FT_PREFIX)/bin/python3 -m venv $(FT_VENV)
+	@$(FT_VENV)/bin/python -m pip install --quiet --requirement tests/freethreaded/requirements.txt
+	@echo "== freethreaded: build into $(FT)"
+	@rm -rf $(FT)/tree && mkdir -p $(FT)/tree
+	@$(FT_VENV)/bin/python setup.py --quiet build --build-base $(FT) --build-lib $(FT)/tree
+	@cp -r tests pyproject.toml $(FT)/tree/
+	@echo '== freethreaded: pytest $(FT_TESTS) $(PYTEST_ARGS)'
+	@cd $(FT)/tree && PYTHONPATH="$$PWD" TEST_PATIENCE=5 $(abspath $(FT_VENV))/bin/python -m pytest $(FT_TESTS) $(PYTEST_ARGS)
+
+# clang marks the edges of the C code, and the library that atheris brings follows them: hence LD_PRELOAD. It is
+# ASan's, so the fuzzed extensions are sanitized as well. Without clang only Python code is followed.
+fuzz: $(INSTALLED)  ## each fuzz target for FUZZ_SECONDS, with atheris; what fails is kept in build/fuzz/corpus
+	@$(PY) -m pip install --quiet "atheris>=3.0"
+	@echo "== fuzz: build into $(FUZZ)"
+	@rm -rf $(FUZZ)/tree && mkdir -p $(FUZZ)/tree
+	@if command -v clang > /dev/null; then \
+	    export CC=clang LDSHARED="clang -shared" CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,fuzzer-no-link"; \
+	else echo "fuzz: no clang, so C code is not followed" >&2; fi; \
+	$(PY) setup.py --quiet build --build-base $(FUZZ) --build-lib $(FUZZ)/tree
+	@cp -r tests pyproject.toml $(FUZZ)/tree/
+	@cd $(FUZZ)/tree && nice env PYTHONPATH="$$PWD" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	    LD_PRELOAD="$$(command -v clang > /dev/null && echo $(abspath $(VENV))/lib/python*/site-packages/asan_with_fuzzer.so)" \
+	    $(abspath $(PY)) -m tests.fuzz.fuzz $(FUZZ_TARGETS) --seconds $(FUZZ_SECONDS) --corpus $(abspath $(FUZZ))/corpus
 
 $(BENCH_VENV)/.installed:
 	@echo "== bench-venv: $(BENCH_VENV) with picows 2.3.1"
@@ -168,5 +211,5 @@ clean:  ## remove what a build, a test run and the tools leave; keeps the venv
 	find picows connectors strategies -name '*.so' -o -name '*.pyd' | xargs -r rm -f
 	find picows connectors strategies -name '*.pyx' | sed 's/\.pyx$$/.c/' | xargs -r rm -f
 
-distclean: clean  ## clean, and remove the venv
-	rm -rf $(VENV)
+distclean: clean  ## clean, and remove the venvs
+	rm -rf $(VENV) $(FT_VENV)

@@ -7,3 +7,5 @@ cdef class Cork:
     cdef:
         Stream _stream           # None: nothing to hold back, the connection is closing
         bint _is_set
+        unsigned long _thread    # the one that runs the event loop
+    cdef int _check(self) except -1

@@ -6,6 +6,9 @@ import cython
 
 from .stream.base cimport Stream
 
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+
 
 @cython.final
 cdef class Cork:
@@ -14,8 +17,17 @@ cdef class Cork:
     def __cinit__(self, Stream stream):
         self._stream = stream
         self._is_set = False
+        self._thread = PyThread_get_thread_ident()
+
+    cdef int _check(self) except -1:
+        """A cork may be handed on where its transport may not."""
+        if PyThread_get_thread_ident() != self._thread:
+            raise RuntimeError(
+                "Cork used from a wrong thread: it belongs to the one that called transport.cork()")
+        return 0
 
     def __enter__(self):
+        self._check()
         if self._is_set:
             raise RuntimeError("this cork is set already: call transport.cork() for each with block")
         self._is_set = True
@@ -25,6 +37,7 @@ cdef class Cork:
 
     def __exit__(self, exc_type, exc, traceback):
         cdef Stream stream = self._stream
+        self._check()
         if self._is_set and stream is not None:
             self._stream = None
             stream.uncork()

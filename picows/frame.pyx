@@ -3,9 +3,9 @@
 """WSFrame and the enums of RFC 6455 section 5.2 and 7.4.
 
 A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames
-of a connection as long as nobody keeps it. Whoever does keep it finds it closed: its getters raise. A
-memoryview that is kept stays valid and unchanged; it holds the receive block it points into (up to 256 KiB)
-until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
+of a connection as long as nobody keeps it. Whoever does keep it, on whatever thread, finds it closed: its
+getters raise. A memoryview that is kept stays valid and unchanged; it holds the receive block it points into
+(under load up to 2 MiB) until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
 from enum import EnumType
@@ -72,6 +72,11 @@ cdef int _speed_up_enums() except -1:
 
 _speed_up_enums()
 
+# Here, as a docstring in frame.pxd would count as a change of the layout (see abi.py).
+WSMsgType.__doc__ = "Opcode of a frame: RFC 6455 5.2 and 11.8. Compares equal to its number."
+WSCloseCode.__doc__ = "Code of a CLOSE frame: RFC 6455 7.4 and IANA's registry. NO_INFO: it carries none."
+WSAutoPingStrategy.__doc__ = "When auto ping sends: after an idle time, or each time it has passed."
+
 # Members of the Python enum by opcode; each holds a reference that is never given back.
 cdef PyObject* MEMBERS[16]
 
@@ -95,28 +100,41 @@ cdef class WSFrame:
     def __cinit__(self):
         self.payload_ptr = NULL
         self._block = NULL
-        self.set_type(0)
+        self.set_head(0)
 
-    cdef void set_type(self, int opcode) noexcept:
-        self.msg_type = <WSMsgType>opcode
-        self.msg_type_member = MEMBERS[opcode]
+    cdef void set_head(self, uint8_t byte0) noexcept:
+        """FIN, reserved bits and opcode, as they were on the wire (5.2)."""
+        self._byte0 = byte0
+        self.msg_type = <WSMsgType>(byte0 & 0x0f)
+        self.msg_type_member = MEMBERS[byte0 & 0x0f]
+        self.fin = byte0 >> 7
+        self.rsv1 = (byte0 >> 6) & 1
+        self.rsv2 = (byte0 >> 5) & 1
+        self.rsv3 = (byte0 >> 4) & 1
 
     cdef void begin(self, ws_block_t* block) noexcept:
         """The callback is about to run: the payload lies in `block`."""
         self._block = block
 
     cdef void end(self) noexcept:
-        """The callback has returned: close the frame. Views that are out hold the block themselves."""
-        self.payload_ptr = NULL
-        self._block = NULL
+        """The callback has returned: close the frame. Views that are out hold the block themselves.
+
+        Without a GIL another thread that has been given the frame may be copying the payload right now, and
+        the memory goes next: hence the critical sections, here and in all that read it. With a GIL they are
+        empty.
+        """
+        with cython.critical_section(self):
+            self.payload_ptr = NULL
+            self._block = NULL
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        self._check_open()
-        PyBuffer_FillInfo(view, self, self.payload_ptr, self.payload_size, 1, flags)
-        # Each view has a reference of its own: without the GIL it may be released on another thread, while
-        # this one closes the frame.
-        ws_block_hold(self._block)
-        view.internal = self._block
+        with cython.critical_section(self):
+            self._check_open()
+            PyBuffer_FillInfo(view, self, self.payload_ptr, self.payload_size, 1, flags)
+            # Each view has a reference of its own: without the GIL it may be released on another thread,
+            # while this one closes the frame.
+            ws_block_hold(self._block)
+            view.internal = self._block
 
     def __releasebuffer__(self, Py_buffer* view):
         ws_block_drop(<ws_block_t*>view.internal)
@@ -130,13 +148,15 @@ cdef class WSFrame:
 
     cpdef bytes get_payload_as_bytes(self):
         """The payload as a new bytes object."""
-        self._check_open()
-        return PyBytes_FromStringAndSize(self.payload_ptr, self.payload_size)
+        with cython.critical_section(self):
+            self._check_open()
+            return PyBytes_FromStringAndSize(self.payload_ptr, self.payload_size)
 
     cpdef str get_payload_as_utf8_text(self):
         """The payload decoded as UTF-8. Raises UnicodeDecodeError."""
-        self._check_open()
-        return PyUnicode_DecodeUTF8(self.payload_ptr, self.payload_size, NULL)
+        with cython.critical_section(self):
+            self._check_open()
+            return PyUnicode_DecodeUTF8(self.payload_ptr, self.payload_size, NULL)
 
     cpdef str get_payload_as_utf8(self):
         """The same as `get_payload_as_utf8_text`."""
@@ -144,36 +164,40 @@ cdef class WSFrame:
 
     cpdef str get_payload_as_ascii_text(self):
         """The payload decoded as ASCII. Raises UnicodeDecodeError."""
-        self._check_open()
-        return PyUnicode_DecodeASCII(self.payload_ptr, self.payload_size, NULL)
+        with cython.critical_section(self):
+            self._check_open()
+            return PyUnicode_DecodeASCII(self.payload_ptr, self.payload_size, NULL)
 
     cpdef object get_payload_as_memoryview(self):
         """A read-only view of the payload, without a copy.
 
-        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes.
+        It may be kept: then it holds the whole receive block in memory, under load 2 MiB for a few bytes.
         """
         return memoryview(self)
 
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO:
         """The code of a CLOSE frame; WSCloseCode.NO_INFO if it has none. AssertionError on other frames."""
-        self._check_close()
-        if self.payload_size < 2:
-            return WSCloseCode.NO_INFO
-        return <WSCloseCode>(((<uint8_t>self.payload_ptr[0]) << 8) | <uint8_t>self.payload_ptr[1])
+        with cython.critical_section(self):
+            self._check_close()
+            if self.payload_size < 2:
+                return WSCloseCode.NO_INFO
+            return <WSCloseCode>(((<uint8_t>self.payload_ptr[0]) << 8) | <uint8_t>self.payload_ptr[1])
 
     cpdef bytes get_close_message(self):
         """The reason of a CLOSE frame as bytes; None if it carries none. AssertionError on other frames."""
-        self._check_close()
-        if self.payload_size <= 2:
-            return None
-        return PyBytes_FromStringAndSize(self.payload_ptr + 2, self.payload_size - 2)
+        with cython.critical_section(self):
+            self._check_close()
+            if self.payload_size <= 2:
+                return None
+            return PyBytes_FromStringAndSize(self.payload_ptr + 2, self.payload_size - 2)
 
     cpdef str get_close_reason(self):
         """The reason of a CLOSE frame as text; None if it carries none. AssertionError on other frames."""
-        self._check_close()
-        if self.payload_size <= 2:
-            return None
-        return PyUnicode_DecodeUTF8(self.payload_ptr + 2, self.payload_size - 2, NULL)
+        with cython.critical_section(self):
+            self._check_close()
+            if self.payload_size <= 2:
+                return None
+            return PyUnicode_DecodeUTF8(self.payload_ptr + 2, self.payload_size - 2, NULL)
 
     cdef int _check_close(self) except -1:
         self._check_open()

@@ -168,9 +168,18 @@ def _check_ipv6(url: str, literal: str) -> str:
         raise WSInvalidURL(url, f"[{literal}] is no IPv6 address") from None
     if not percent:
         return address.lower()
-    if not _ZONE.fullmatch(zone):
+    name = f"{address.lower()}%{zone}"  # an interface's name keeps its case
+    if not _ZONE.fullmatch(zone) or not _is_resolvable(name):
         raise WSInvalidURL(url, f"[{literal}] has a malformed zone; write %25 and the interface's name")
-    return f"{address.lower()}%{zone}"  # an interface's name keeps its case
+    return name
+
+
+def _is_resolvable(name: str) -> bool:
+    """Whether socket.getaddrinfo() takes it; it raises UnicodeError for more than 63 bytes without a dot."""
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def host_header(url: WSParsedURL) -> str:

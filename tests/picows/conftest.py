@@ -3,19 +3,18 @@
 import asyncio
 import contextlib
 import ssl
-import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
-import trustme
 
 from picows import ws_connect, ws_create_server
 from picows.stream.loopio import STREAMS
 
+from .interop_support import client_context, loop_factories_by_name, server_context
 from .ws_listeners import Echo, Recorder
-from .ws_peers import WAIT_S, RawListener, dial_upgrade
+from .ws_peers import PATIENCE, WAIT_S, RawListener, dial_upgrade
 
 # Windows runs on the event loop's transports, which end a connection as they see fit.
 needs_own_streams = pytest.mark.skipif(
@@ -37,12 +36,7 @@ def _watched(factory):
 
 
 def pytest_asyncio_loop_factories(config, item):
-    factories = {"asyncio": _watched(asyncio.new_event_loop)}
-    if sys.platform != "win32":
-        import uvloop
-
-        factories["uvloop"] = _watched(uvloop.new_event_loop)
-    return factories
+    return {name: _watched(factory) for name, factory in loop_factories_by_name().items()}
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +70,10 @@ PLAIN = Security(None, None)
 @pytest.fixture(scope="session")
 def tls():
     """Contexts of a certificate authority that lives as long as the test run."""
+    try:
+        import trustme
+    except ImportError:  # it needs cffi, which has no build for free-threaded CPython 3.13
+        return Security(server_context(), client_context())
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
@@ -89,10 +87,12 @@ def security(request):
     return PLAIN if request.param == "plain" else request.getfixturevalue("tls")
 
 
-def _hurry(options):
+def _hurry(options, is_tls):
     """The loop's own TLS waits up to close_timeout for a close_notify that a raw peer does not send."""
-    if STREAMS == "loop":
+    if STREAMS == "loop" and is_tls:
         options.setdefault("close_timeout", 0.3)
+    if PATIENCE > 1:
+        options.setdefault("websocket_handshake_timeout", 5 * PATIENCE)
 
 
 @pytest_asyncio.fixture
@@ -102,7 +102,7 @@ async def serve(security):
 
     async def start(factory=lambda request: Echo(), **options):
         options.setdefault("ssl", security.server)
-        _hurry(options)
+        _hurry(options, security.is_tls)
         server = await ws_create_server(factory, "127.0.0.1", 0, **options)
         servers.append(server)
         return SimpleNamespace(server=server, port=server.sockets[0].getsockname()[1])
@@ -124,7 +124,7 @@ async def connect(security):
     async def open_client(port, factory=Recorder, *, path="/", **options):
         options.setdefault("ssl_context", security.client)
         options.setdefault("family", 2)
-        _hurry(options)
+        _hurry(options, security.is_tls)
         transport, listener = await ws_connect(factory, security.url(port, path), **options)
         transports.append(transport)
         return transport, listener
@@ -183,21 +183,32 @@ async def open_end(side, security, serve, connect):
 
     glued: frames that the peer sends in one write with its half of the handshake.
     receive_buffer: bytes of the peer's SO_RCVBUF, so that a peer which does not read is full soon.
+    extensions: what the peer says in Sec-WebSocket-Extensions.
     """
     raw = []
 
-    async def open_one(listener=None, *, glued=b"", receive_buffer=None, **options):
+    async def open_one(listener=None, *, glued=b"", receive_buffer=None, extensions=None, **options):
         listener = Recorder() if listener is None else listener
         if side == "client":
             accepting = RawListener(security.server, receive_buffer)
             raw.append(accepting)
             peer, (transport, _) = await asyncio.gather(
-                accepting.accept_upgrade(glued=glued), connect(accepting.port, lambda: listener, **options)
+                accepting.accept_upgrade(
+                    glued=glued,
+                    headers=f"Sec-WebSocket-Extensions: {extensions}\r\n" if extensions else "",
+                ),
+                connect(accepting.port, lambda: listener, **options),
             )
         else:
             serving = await serve(lambda request: listener, **options)
             address = ("127.0.0.1", serving.port)
-            peer = await dial_upgrade(address, security.client, glued=glued, receive_buffer=receive_buffer)
+            peer = await dial_upgrade(
+                address,
+                security.client,
+                glued=glued,
+                receive_buffer=receive_buffer,
+                headers={"Sec-WebSocket-Extensions": extensions},
+            )
             raw.append(peer)
             await listener.until(lambda: listener.transport is not None)
             transport = listener.transport

@@ -7,6 +7,7 @@ import inspect
 import ssl
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -17,15 +18,23 @@ import picows
 TIMEOUT_S = 20
 
 
-def loop_factories():
-    if sys.platform == "win32":
-        return [pytest.param(asyncio.new_event_loop, id="asyncio")]
-    import uvloop
+def loop_factories_by_name():
+    """The event loops that every test of the core runs on."""
+    factories = {"asyncio": asyncio.new_event_loop}
+    if sys.platform != "win32":
+        try:
+            import uvloop
+        except ImportError:
+            if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+                raise  # never silently without it; but not every free-threaded Python has a wheel
+        else:
+            factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
-    return [
-        pytest.param(asyncio.new_event_loop, id="asyncio"),
-        pytest.param(uvloop.new_event_loop, id="uvloop"),
-    ]
+
+def loop_factories():
+    """The same, as pytest's parameters."""
+    return [pytest.param(factory, id=name) for name, factory in loop_factories_by_name().items()]
 
 
 def on_each_loop(test):

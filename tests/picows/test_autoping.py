@@ -10,8 +10,10 @@ from picows import WSAutoPingStrategy, WSMsgType, ws_connect, ws_create_server
 from .conftest import gone
 from .ws_frames import PING, PONG, TEXT, assert_closes_with
 from .ws_listeners import Recorder
+from .ws_peers import PATIENCE
 
-FAST = {"enable_auto_ping": True, "auto_ping_idle_timeout": 0.1, "auto_ping_reply_timeout": 0.1}
+FAST_S = 0.1 * PATIENCE
+FAST = {"enable_auto_ping": True, "auto_ping_idle_timeout": FAST_S, "auto_ping_reply_timeout": FAST_S}
 
 
 async def test_a_silent_connection_is_pinged_and_lives_while_the_peer_answers(open_end):
@@ -33,7 +35,7 @@ async def test_a_peer_that_does_not_answer_is_closed_with_1001(open_end):
     assert_closes_with(
         await end.peer.recv_frame(),
         1001,
-        "peer has not replied to ping/heartbeat request within 0.1 second(s)",
+        f"peer has not replied to ping/heartbeat request within {FAST_S:g} second(s)",
     )
     await gone(end.transport)
     assert isinstance(end.transport.disconnect_error, TimeoutError)
@@ -140,12 +142,13 @@ async def test_roundtrip_times_are_measured_in_sequence(open_end):
 
     for _ in range(3):
         frame = await end.peer.recv_frame()
-        await asyncio.sleep(0.02)
+        await asyncio.to_thread(time.sleep, 0.02)  # a loop's timers may fire early: their clock is coarser
         await end.peer.send(PONG, frame.payload)
     times = await measuring
 
     assert len(times) == 3
-    assert all(0.02 <= seconds < 5 for seconds in times)
+    # uvloop's sleep may end a millisecond early: its clock stands still during a turn of the loop.
+    assert all(0.018 <= seconds < 5 for seconds in times)
 
 
 async def test_a_round_trip_measured_while_auto_ping_is_on_leaves_detection_working(open_end):

@@ -11,8 +11,10 @@ from picows import WSListener, WSMsgType, ws_connect, ws_create_server
 from .conftest import gone
 from .ws_frames import PING, PONG, TEXT, assert_closes_with
 from .ws_listeners import Recorder
+from .ws_peers import PATIENCE
 
-FAST = {"enable_auto_ping": True, "auto_ping_idle_timeout": 0.1, "auto_ping_reply_timeout": 0.1}
+FAST_S = 0.1 * PATIENCE
+FAST = {"enable_auto_ping": True, "auto_ping_idle_timeout": FAST_S, "auto_ping_reply_timeout": FAST_S}
 
 
 class TextPing(Recorder):

@@ -1,6 +1,7 @@
 """Callbacks that run the loop, forks, bodies in crumbs, broken redirects: no crash, silence or stall."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -57,7 +58,8 @@ async def test_a_stream_that_is_lost_inside_a_callback_leaves_the_callback_its_f
     listener = Nesting(lambda transport: transport.disconnect(graceful=False))
     serving = await serve(lambda request: listener)
     peer = await dial_upgrade(("127.0.0.1", serving.port), security.client)
-    await peer.send_raw(b"".join(peer.encoded(2, bytes([number]) * size) for number in range(3)))
+    with contextlib.suppress(OSError):  # a reset, where the server is done before all three have left
+        await peer.send_raw(b"".join(peer.encoded(2, bytes([number]) * size) for number in range(3)))
     await listener.until(lambda: {"nested", "disconnected"} <= set(listener.events))
 
     assert listener.has_kept_its_bytes

@@ -12,7 +12,7 @@ from picows import WSMsgType
 from .interop_support import TIMEOUT_S, client_context, on_each_loop, our_server, plain_and_tls, url_of
 from .resource_support import FRAME, MIB, Echo, echo_through, masked, needs_proc, raw_client, rss
 
-pytestmark = [pytest.mark.slow, needs_proc]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("memory"), needs_proc]
 
 
 class Counting(picows.WSListener):
@@ -30,6 +30,7 @@ class Counting(picows.WSListener):
             self.last.set_result(None)
 
 
+@pytest.mark.rss
 @on_each_loop
 async def test_headers_that_announce_a_gibibyte_take_no_memory():
     async with (
@@ -50,6 +51,7 @@ async def test_headers_that_announce_a_gibibyte_take_no_memory():
         assert rss() - before < 1 * MIB
 
 
+@pytest.mark.rss
 @on_each_loop
 async def test_100000_pings_from_a_peer_that_reads_nothing_stay_under_4_mib():
     listener = Counting()
@@ -110,6 +112,7 @@ class Producer(picows.WSListener):
         self.produce()
 
 
+@pytest.mark.rss
 @plain_and_tls
 @on_each_loop
 async def test_a_peer_that_never_reads_bounds_our_memory(is_secure):

@@ -123,6 +123,9 @@ def test_host_is_as_the_resolver_wants_it(url, host):
         ("ws://[h]/", ""),
         ("ws://[v1.x]/", "IPv6"),
         ("ws://[::1%25]/", ""),
+        # getaddrinfo() raises a bare UnicodeError for these two.
+        ("ws://[fe80::1%25" + "a" * 64 + "]/", "zone"),
+        ("ws://[fe80::1%25a..b]/", "zone"),
         ("ws://[::1]x/", ""),
         ("ws://x[::1]/", ""),
         ("ws://h/\ud800", "surrogate"),
