@@ -4,11 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 CC ?= cc
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+# Processes that run the tests: one per core. `loadgroup` keeps the tests of one `xdist_group` in one process.
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadgroup
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 SAN := build/sanitize
+# picows 2.3.1 has the import name of ours, hence a venv of its own; one folder for each version of Python.
+BENCH_VENV ?= $(VENV)-bench
+BENCH_OUT = build/bench/$(shell $(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # One file after the other is as good: make sanitize SAN_TESTS=tests/picows/test_parser.py
 SAN_TESTS ?= tests/picows
 
@@ -31,7 +37,8 @@ BENCHES = $(wildcard tests/bench/bench_*.py)
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run echo check format test test-c sanitize freethreaded fuzz bench wheel clean distclean
+.PHONY: help venv build run echo check format test test-c sanitize freethreaded fuzz bench bench-venv bench-instructions bench-more bench-table \
+    bench-listener-ours bench-listener-theirs wheel clean distclean
 
 help:  ## list the targets
 	@echo "PYTHON=$(PYTHON) VENV=$(VENV); targets:"
@@ -81,9 +88,9 @@ format: $(INSTALLED)  ## write the formatting and the lint fixes that ruff can m
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: build test-c  ## C tests, then pytest; PYTEST_ARGS="-k name" narrows it
-	@echo "== test: pytest $(PYTEST_ARGS)"
-	@$(IN_VENV) pytest $(PYTEST_ARGS)
+test: build test-c  ## C tests, then pytest; PYTEST_ARGS="-k name" narrows it, PARALLEL= takes one process
+	@echo "== test: pytest $(PARALLEL) $(PYTEST_ARGS)"
+	@$(IN_VENV) pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-c:  ## the C tests of wire.h under ASan and UBSan
 	@test -n "$(C_TESTS)" || { echo "test-c: no tests/c/test_*.c found" >&2; exit 1; }
@@ -142,8 +149,52 @@ fuzz: $(INSTALLED)  ## each fuzz target for FUZZ_SECONDS, with atheris; what fai
 	    LD_PRELOAD="$$(command -v clang > /dev/null && echo $(abspath $(VENV))/lib/python*/site-packages/asan_with_fuzzer.so)" \
 	    $(abspath $(PY)) -m tests.fuzz.fuzz $(FUZZ_TARGETS) --seconds $(FUZZ_SECONDS) --corpus $(abspath $(FUZZ))/corpus
 
-bench: build  ## run every tests/bench/bench_*.py
-	@test -n "$(BENCHES)" || echo "bench: there is no tests/bench/bench_*.py yet"
+$(BENCH_VENV)/.installed:
+	@echo "== bench-venv: $(BENCH_VENV) with picows 2.3.1"
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet picows==2.3.1 uvloop cython setuptools
+	@touch $@
+
+bench-venv: $(BENCH_VENV)/.installed  ## the virtual environment with picows 2.3.1 to compare with
+
+# Without OpenSSL's headers the peer speaks no TLS, and the rows that need it say so.
+build/bench/peer: $(wildcard tests/bench/peer/*.c tests/bench/peer/*.h)
+	@mkdir -p build/bench
+	@tls="-DWITH_TLS -lssl -lcrypto"; \
+	echo '#include <openssl/ssl.h>' | $(CC) -E - >/dev/null 2>&1 || \
+	    { tls=; echo "bench: no OpenSSL headers (libssl-dev): the peer is built without TLS"; }; \
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror tests/bench/peer/*.c -o $@ $$tls
+
+# The listener in Cython, compiled against either library; setup.py looks at times.
+bench-listener-ours bench-listener-theirs: bench-listener-%: build
+	@mkdir -p $(BENCH_OUT)/$*
+	@cp -u tests/bench/worker/counting.pyx tests/bench/worker/setup.py $(BENCH_OUT)/$*/
+	@cd $(BENCH_OUT)/$* && $(BENCH_PYTHON) setup.py --quiet build_ext --inplace
+
+bench-listener-ours: BENCH_PYTHON = $(abspath $(BIN))/python
+bench-listener-theirs: BENCH_PYTHON = $(abspath $(BENCH_VENV))/bin/python
+bench-listener-theirs: bench-venv
+
+$(VENV)/.bench-installed: $(INSTALLED)
+	@echo "== bench: the extra 'bench', for the plot"
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' > $(VENV)/bench-requires.txt
+	-$(PY) -m pip install --quiet -r $(VENV)/bench-requires.txt
+	@touch $@
+
+# `make bench PYTHON=python3.13` has venvs of its own beside those of another version.
+bench:  ## the speed table against picows 2.3.1; BENCH_ARGS="--quick --only echo"
+	@minor='import sys; print("%d.%d" % sys.version_info[:2])'; \
+	wanted=$$($(PYTHON) -c "$$minor"); there=$$($(PY) -c "$$minor" 2>/dev/null || echo $$wanted); \
+	if [ "$$wanted" = "$$there" ]; then venv=$(VENV); else venv=$(VENV)-$$wanted; fi; \
+	$(MAKE) --no-print-directory VENV=$$venv bench-table
+
+bench-table: bench-listener-ours bench-listener-theirs build/bench/peer $(VENV)/.bench-installed
+	@$(PY) tests/bench/runner --theirs $(BENCH_VENV)/bin/python --peer build/bench/peer --out $(BENCH_OUT) $(BENCH_ARGS)
+
+bench-instructions: bench-listener-ours build/bench/peer  ## instructions per frame, by callgrind; BENCH_ARGS=--check
+	@$(PY) tests/bench/instructions --peer build/bench/peer --extensions $(BENCH_OUT)/ours $(BENCH_ARGS)
+
+bench-more: build  ## the other benchmarks: tests/bench/bench_*.py
 	@set -e; for script in $(BENCHES); do echo "== bench: $$script"; $(PY) $$script; done
 
 # Compiled modules in build/lib.* are taken as they are; the rest is copied afresh, so no removed file gets in.

@@ -7,8 +7,11 @@ All else about the distribution stands in pyproject.toml. Environment:
     CFLAGS              an -O level in it wins over ours
 """
 
+import hashlib
 import os
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -88,6 +91,38 @@ def is_stale() -> bool:
     return any(path.exists() and path.stat().st_mtime < changed for path in sources)
 
 
+def cimported(start: Path) -> list[Path]:
+    """The .pxd files of the core that one of them leads to, itself included; sorted."""
+    found, pending = set(), [start]
+    while pending:
+        path = pending.pop()
+        if path in found or path.name == "abi.pxd":
+            continue
+        found.add(path)
+        for dots, name in re.findall(r"^from (\.+)([\w.]*) cimport", path.read_text(), re.MULTILINE):
+            other = path.parents[len(dots) - 1].joinpath(*name.split(".")).with_suffix(".pxd")
+            pending += [other] if name and other.exists() else []
+    return sorted(found)
+
+
+def layout_name(core: Path) -> str:
+    """Layout_<version>_<hash of what users cimport>; comments and blank lines do not count."""
+    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    seen = hashlib.sha256()
+    for path in cimported(core / "picows.pxd"):
+        lines = [re.sub(r"(^|\s)# .*", "", line).rstrip() for line in path.read_text().splitlines()]
+        seen.update("\n".join([path.relative_to(core).as_posix(), *filter(None, lines)]).encode())
+    return f"Layout_{re.sub(r'[^0-9A-Za-z]', '_', version)}_{seen.hexdigest()[:8]}"
+
+
+def write_layout(core: Path) -> None:
+    """Make abi.pxd, by which extensions of another layout are refused; it is touched only if it changes."""
+    text = (core / "abi.pxd.in").read_text().replace("@LAYOUT@", layout_name(core))
+    made = core / "abi.pxd"
+    if not made.exists() or made.read_text() != text:
+        made.write_text(text)
+
+
 def packages() -> list[str]:
     """Import packages; configs/ lies beside the code for its users and ships as connectors.configs."""
     found = find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")])
@@ -96,6 +131,7 @@ def packages() -> list[str]:
 
 # The guard: worker processes of cythonize import this file where the platform cannot fork.
 if __name__ == "__main__":
+    write_layout(Path("picows"))
     setup(
         packages=packages(),
         package_dir={"connectors.configs": "configs"} if Path("configs/__init__.py").exists() else {},

@@ -7,7 +7,8 @@ to its last whole record. The first record is HEADER. Record, little-endian:
     u32 size of what follows, i64 ns since 1970, u32 conn_id, u8 kind, u8 opcode, u16 flags, payload
 
 conn_id 0 is the run itself (HEADER, REST, MARKER). Payload by kind:
-    HEADER      JSON: {"format": 1, "created_ns", "software", "config" (secrets removed), "exchanges"}
+    HEADER      JSON: {"format": 1, "created_ns", "software", "part", "exchanges", "config" (secrets removed),
+                "versions"}; from the second file of a run on "instruments", too (header.py)
     CONNECT     JSON: {"exchange", "route", "url"}          DISCONNECT  JSON: {"reason"}
     FRAME_IN, FRAME_OUT   the frame's payload, opcode set; FLAG_FRAGMENT: more fragments of the message follow
     REST        JSON: {"exchange", "url", "status", "size"} + b"\n" + body

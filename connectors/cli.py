@@ -31,6 +31,12 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             ctx.exit(ExitCode.SIGINT)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit(ExitCode.SIGINT)
+
     @staticmethod
     def _fail(ctx: click.Context, error: Exception, code: ExitCode) -> None:
         click.echo(f"error: {error}", err=True)
@@ -50,7 +56,7 @@ def main() -> None:
 
     \b
     Exit codes: 0 done, 1 the run failed, 2 command line or config wrong, 3 not a capture,
-    130 stopped by SIGINT, 143 by SIGTERM (both after the summary).
+    130 stopped by SIGINT, 143 by SIGTERM (after the summary, if the run had begun), 141 a closed pipe.
     """
 
 

@@ -31,6 +31,7 @@ _LEAST: tuple[tuple[tuple[str, ...], float, bool], ...] = (
     (("backoff", "base_s"), 0, False),
     (("backoff", "max_s"), 0, False),
     (("backoff", "reset_s"), 0, True),
+    (("instruments_s",), 0, False),
     (("backpressure", "high_bytes"), 1, True),
     (("backpressure", "slow_callback_ms"), 0, False),
 )
@@ -85,15 +86,32 @@ def _check_parts(tree: YamlTree, base_dir: Path) -> None:
     for key, wanted, check in parts:
         items = value.get(key)
         for at, item in enumerate(items if isinstance(items, list) else []):
-            try:
-                converted: Any = msgspec.convert(item, wanted)
-            except msgspec.ValidationError:
-                continue  # told by its shape
-            check(converted, (key, at))
+            converted = _right_part(item, wanted)
+            if converted is not None:
+                check(converted, (key, at))
     meaning.check_numbers(value)
     mock = value.get("mock")
     faults = mock.get("faults") if isinstance(mock, dict) else None
     meaning.check_faults(faults if isinstance(faults, list) else [])
+
+
+def _right_part(item: object, wanted: type) -> Any:
+    """What of an entry has the right shape, as a struct; None: a key that must be there is not among it.
+
+    The rest has been told by its shape, and must not hide what else is wrong.
+    """
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(wanted)}
+    right = {}
+    for key, value in item.items() if isinstance(item, dict) else ():
+        try:
+            msgspec.convert(value, types[key])
+        except (KeyError, TypeError, msgspec.ValidationError):
+            continue
+        right[key] = value
+    try:
+        return msgspec.convert(right, wanted)
+    except msgspec.ValidationError:
+        return None
 
 
 class _Meaning:

@@ -10,6 +10,7 @@ from typing import Any
 
 from connectors.backoff import Window
 from connectors.booksync import Action, BookSync
+from connectors.chain import chain_of
 from connectors.clock import Clock
 from connectors.dispatch import Slot
 from connectors.errors import ConfigError
@@ -31,7 +32,7 @@ from connectors.tap import Tap
 from connectors.wanted import mark
 
 # What a successor says of its own life is not the user's: he is told `rotated`, once.
-_OF_SUCCESSOR = (StatusKind.GAP, StatusKind.RESYNC, StatusKind.REFUSED)
+_OF_SUCCESSOR = (StatusKind.GAP, StatusKind.MISSED, StatusKind.RESYNC, StatusKind.REFUSED)
 _MAX_CONN_ID = 1 << 31
 
 
@@ -74,6 +75,7 @@ class Connection:
         tap: Tap | None = None,
     ) -> None:
         self.name = name
+        self.label = hub.know(exchange.facts.name, name)  # in logs
         self.settings = settings
         self.exchange = exchange
         self.hub = hub
@@ -194,7 +196,10 @@ class Connection:
         return entry
 
     def gate(self, stream: Stream) -> Gate:
-        return self._gates.setdefault(key_of(stream), Gate())
+        key = key_of(stream)
+        if key not in self._gates:
+            self._gates[key] = Gate(chain_of(stream))
+        return self._gates[key]
 
     def _sync(self, stream: Stream) -> BookSync | None:
         if stream.kind != "book" or not stream.is_wanted or stream.instrument is None:
@@ -302,6 +307,11 @@ class Connection:
     def link_of(self, stream: Stream) -> Link | None:
         """The link whose socket delivers a stream."""
         return next((link for link in self.links if any(s is stream for s in link.streams)), None)
+
+    def send(self, payload: bytes, route: str) -> bool:
+        """On the first socket of the route ("": of any). False: none is open, or too many messages wait."""
+        link = next((link for link in self.links if route in ("", link.route)), None)
+        return link is not None and link.send(payload)
 
     def add(self, stream: Stream) -> None:
         """Subscribe one more stream. Raises ConfigError: it is there already, or a second book of an

@@ -39,6 +39,16 @@ class Context(Protocol):
         """Raises KeyError if there is no such stream."""
         ...
 
+    def send(self, payload: str | bytes, connection: str | None = None, route: str = "") -> bool:
+        """A text frame of your own, when the venue's limit on messages allows it: counted with our requests
+        and pings, and recorded. What `transport` sends goes out at once and is neither.
+
+        connection: needed where there are several. route: of the facts, where it has several sockets.
+        False: no socket is open, or 1000 messages wait; what waits when a connection is lost is not sent.
+        Raises ConfigError: no such connection.
+        """
+        ...
+
     def stop(self, reason: str = "") -> None:
         """End the run cleanly."""
         ...

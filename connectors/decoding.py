@@ -105,7 +105,17 @@ class TypedExchange(Exchange):
         try:
             reader(stream, payload, sink)
         except MALFORMED as error:
-            raise DecodeError(f"{stream.topic}: {error}: {excerpt(payload)}", stream=stream.topic) from error
+            raise self.decode_error(stream, payload, error) from error
+
+    def reader(self, stream: Stream) -> Reader:
+        """The reader itself, where `decode` does no more than call it."""
+        own = self._readers.get(stream.kind)
+        return self.decode if own is None or type(self).decode is not TypedExchange.decode else own
+
+    def decode_error(self, stream: Stream, payload: Payload, error: Exception) -> Exception:
+        if not isinstance(error, MALFORMED):
+            return error
+        return DecodeError(f"{stream.topic}: {error}: {excerpt(payload)}", stream=stream.topic)
 
     def listed(
         self,

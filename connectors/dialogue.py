@@ -20,6 +20,7 @@ from connectors.exchange import Exchange, Inbound, Kind
 from connectors.facts import Budget
 from connectors.heartbeat import Beat, Heartbeat, RttWatch
 from connectors.instrument import Stream
+from connectors.outbox import Outbox
 from connectors.settings import ConnectionSettings
 from connectors.status import StatusKind
 from connectors.subscriptions import (
@@ -176,6 +177,7 @@ class Dialogue:
             budget = Budget(count=budget.count - 1, per_s=budget.per_s)
         self._messages = Window(budget)
         self.subscriptions = Subscriptions(self._exchange, streams, self._activity, self._messages)
+        self.outbox = Outbox(self._messages)
         self.heartbeat = Heartbeat(
             self._exchange.facts.heartbeat, self._settings.heartbeat, self._settings.rtt
         )
@@ -245,8 +247,13 @@ class Dialogue:
         self._fresh([*kept, *add])
         return []
 
+    def flush(self, now_ns: int) -> list[Action]:
+        """What strategies have put into the outbox, as far as the venue's limit on messages allows."""
+        return [Send(payload) for payload in self.outbox.take(now_ns)] if self.is_open else []
+
     def set_paused(self, is_paused: bool, now_ns: int) -> list[Action]:
         """The send buffer is full, or has drained."""
+        self.outbox.is_paused = is_paused
         if is_paused:
             self.subscriptions.pause()
             return []
@@ -264,6 +271,7 @@ class Dialogue:
             self._age_ns,
             self.heartbeat.next_deadline_ns(self.last_recv_ns),
             self.subscriptions.next_deadline_ns(now_ns),
+            self.outbox.next_ns(now_ns),
         )
 
     def on_timer(self, now_ns: int) -> list[Action]:
@@ -278,6 +286,7 @@ class Dialogue:
             actions.extend(self.step(Event.ROTATE, now_ns, "near the venue's maximum connection age"))
         if self.is_open:
             actions.extend(self._after(self.subscriptions.on_timer(now_ns), now_ns))
+            actions.extend(self.flush(now_ns))
         return actions
 
     def _dial_or_wait(self, now_ns: int) -> list[Action]:
@@ -351,7 +360,8 @@ class Dialogue:
         wait_ns = self._backoff.on_lost(now_ns, self._live_since_ns)
         self._live_since_ns = None
         self.dial_ns = self._budget.ready_ns(now_ns + wait_ns)
-        return [Tell(StatusKind.LOST, None, self._reason), Lost(self._reason, self.dial_ns)]
+        unsent = f"; {len(self.outbox)} messages of strategies were not sent" if len(self.outbox) else ""
+        return [Tell(StatusKind.LOST, None, self._reason + unsent), Lost(self._reason, self.dial_ns)]
 
     def _abort(self, now_ns: int) -> list[Action]:
         return [Close(True, self._reason), *self._lose(now_ns)]

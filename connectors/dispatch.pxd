@@ -35,7 +35,8 @@ cdef class Slot:
         list _bound                     # by Call: bound method, or None
         object _hub
 
-    # Returns the monotonic ns after the call. slow_ns: the budget of one call. Only BaseExceptions come out.
+    # Returns the monotonic ns after the call. slow_ns: the budget of one call. What comes out is
+    # KeyboardInterrupt and its like.
     cdef int64_t call(self, int which, object first, object second, int64_t start_ns, int64_t slow_ns,
                       str connection) except -1
-    cdef int _failed(self, int which, object error) except -1
+    cdef int _failed(self, int which, object error, str connection) except -1

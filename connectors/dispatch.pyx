@@ -99,17 +99,22 @@ cdef class Slot:
                 (<object> self._bound[which])(first, second)
             self.errors_in_row = 0
         except Exception as error:
-            self._failed(which, error)
+            self._failed(which, error, connection)
+        except SystemExit as error:
+            # It would pass through the event loop and leave no summary, no on_stop, no closed recording.
+            self.is_on = False
+            self.errors += 1
+            self._hub.on_exit(self, CALLBACKS[which], error, connection)
         end_ns = conn_monotonic()
         if end_ns - start_ns > slow_ns:
             self.slow += 1
             self._hub.on_slow(self, CALLBACKS[which], end_ns - start_ns, connection)
         return end_ns
 
-    cdef int _failed(self, int which, object error) except -1:
+    cdef int _failed(self, int which, object error, str connection) except -1:
         self.errors += 1
         self.errors_in_row += 1
-        self._hub.on_error(self, CALLBACKS[which], error)
+        self._hub.on_error(self, CALLBACKS[which], error, connection)
         if self.max_errors and self.errors_in_row >= self.max_errors and self.is_on:
             self.is_on = False
             self._hub.on_off(self)

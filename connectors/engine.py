@@ -15,23 +15,25 @@ from connectors.clock import Clock, SystemClock
 from connectors.connection import Connection, ConnIds
 from connectors.dial import tls_context
 from connectors.dispatch import Slot
-from connectors.errors import ConfigError, ConnectorError, StrategyError
+from connectors.errors import ConfigError, StrategyError
 from connectors.exchange import Exchange
+from connectors.header import header_of, instruments_of
 from connectors.hub import Hub
 from connectors.instrument import Instrument, Stream
+from connectors.listing import Known, check_listed, read_listing
 from connectors.loader import load_strategies
 from connectors.picture import connection_view, strategy_view
 from connectors.recorder import Recorder
 from connectors.registry import load_exchange
-from connectors.rest import LiveRest, moved
+from connectors.rest import LiveRest
 from connectors.settings import ConnectionSettings, Settings
+from connectors.status import label_of
 from connectors.strategy import Strategy
-from connectors.streams import connection_names, make_streams, parse_channel
+from connectors.streams import connection_names, make_instrument, make_streams, parse_channel
 from connectors.tap import Tap
 from connectors.view import EngineView
 
 log = logging.getLogger(__name__)
-MAX_PAGES = 100  # of one instrument list
 
 
 class Engine:
@@ -55,7 +57,7 @@ class Engine:
         self.clock: Clock = clock or SystemClock()
         self.connections: dict[str, Connection] = {}
         self.instruments: dict[str, Instrument] = {}
-        self.hub = Hub(self.clock)
+        self.hub = Hub(self.clock, self.stop)
         self._base_dir = base_dir
         self._rng = rng or random.Random()  # noqa: S311 - jitter
         self._tap = tap
@@ -66,6 +68,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rests: dict[str, LiveRest] = {}
         self._dials: dict[str, Window] = {}
+        self._lists: dict[tuple[str, str | None], Known] = {}  # by exchange and REST host
         dirs = [base_dir / each for each in settings.exchange_dirs]
         self._exchanges = {each.exchange: load_exchange(each.exchange, dirs) for each in settings.connections}
         self._add_slots(load_strategies(settings, base_dir) if strategies is None else strategies)
@@ -97,7 +100,8 @@ class Engine:
         timer = self._loop.call_later(for_s, self.stop, f"{for_s:g} s are over") if for_s else None
         try:
             self._open_tap()
-            await self._build()
+            if not await self._is_built():
+                return self.view()
             started = self._start_strategies()
             try:
                 self._started_ns = self.clock.time_ns()
@@ -136,7 +140,7 @@ class Engine:
     def _open_tap(self) -> None:
         record = self.settings.record
         if self._tap is None and record is not None:
-            header = {"exchanges": sorted(self._exchanges)}
+            header = header_of(self.settings)
             self._recorder = Recorder(self._base_dir / record.dir, record.max_bytes, self.clock, header)
             try:
                 self._recorder.start()
@@ -146,17 +150,33 @@ class Engine:
 
     # Connections
 
+    async def _is_built(self) -> bool:
+        """False: told to stop while a venue's list was still waited for."""
+        assert self._stopping is not None
+        build = asyncio.ensure_future(self._build())
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((build, stop), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_built = build.done()
+            for task in (build, stop):
+                task.cancel()
+        if is_built:
+            build.result()
+        return is_built
+
     async def _build(self) -> None:
         conn_ids = ConnIds()
-        lists: dict[tuple[str, str | None], Mapping[str, Instrument]] = {}
         names = connection_names(self.settings.connections)
         for name, each in zip(names, self.settings.connections, strict=True):
             exchange = self._exchanges[each.exchange]
             rest = self._rest(exchange, each)
+            label = label_of(each.exchange, name)
             where = (each.exchange, each.rest_url)
-            if each.instruments == "rest" and where not in lists:
-                lists[where] = await self._read_instruments(exchange, each, rest)
-            streams = make_streams(name, each, exchange, lists.get(where, {}), self.instruments)
+            if not self._lists.get(where):
+                self._lists[where] = await read_listing(label, exchange, each, rest, self.clock, self._rng)
+            check_listed(label, each.symbols, each, exchange, self._lists[where])
+            streams = make_streams(name, each, exchange, self._lists[where], self.instruments)
             self.connections[name] = Connection(
                 name,
                 each,
@@ -171,6 +191,7 @@ class Engine:
                 instruments=self.instruments,
                 tap=self._tap,
             )
+        self._note_instruments()
 
     def _rest(self, exchange: Exchange, settings: ConnectionSettings) -> LiveRest | None:
         """One client per host, for the weight is counted per host."""
@@ -189,32 +210,10 @@ class Engine:
         host = urlsplit(url).netloc
         return self._dials.setdefault(host, Window(exchange.facts.limits.connects))
 
-    async def _read_instruments(
-        self, exchange: Exchange, settings: ConnectionSettings, rest: LiveRest | None
-    ) -> Mapping[str, Instrument]:
-        """By native symbol. A list that can not be read is told; the facts' default scales are used then."""
-        found: dict[str, Instrument] = {}
-        if rest is None:
-            return found
-        try:
-            for first in exchange.instrument_requests():
-                request, pages = first, 0
-                while pages < MAX_PAGES:
-                    body = await rest.get(moved(request, exchange, settings.rest_url))
-                    found.update((each.native, each) for each in exchange.parse_instruments(body))
-                    following = exchange.next_instruments(request, body)
-                    if following is None:
-                        break
-                    request, pages = following, pages + 1
-        except ConnectorError as error:
-            log.warning(
-                "%s: the instrument list cannot be read (%s); scales of sizes and prices are %d and %d",
-                exchange.facts.name,
-                error,
-                exchange.facts.size_scale,
-                exchange.facts.price_scale,
-            )
-        return found
+    def _note_instruments(self) -> None:
+        """Later files of a recording do not hold the venue's list."""
+        if self._recorder is not None:
+            self._recorder.note(instruments=instruments_of(self.instruments.values()))
 
     # Strategies
 
@@ -223,7 +222,7 @@ class Engine:
         for slot in self.hub.slots:
             try:
                 slot.strategy.on_start(_Context(self, slot.name))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._stop_strategies([*started, slot])
                 if isinstance(error, ConfigError):
                     raise
@@ -235,7 +234,7 @@ class Engine:
         for slot in slots:
             try:
                 slot.strategy.on_stop()
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("strategy %s: on_stop raised", slot.name)
 
     # What strategies ask for (by way of their context)
@@ -255,21 +254,36 @@ class Engine:
         if name in self.connections:
             return self.connections[name]
         known = ", ".join(self.connections)
-        raise ConfigError(f"{symbol} {channel}: connection: expected one of {known}, got {name!r}")
+        raise ConfigError(
+            f"{f'{symbol} {channel}'.strip()}: connection: expected one of {known}, got {name!r}"
+        )
 
     def subscribe(self, symbol: str, channel: str, connection: str | None) -> Instrument:
         """Raises ConfigError."""
         home = self._connection(connection, symbol, channel)
         key = f"{home.exchange.facts.name}:{symbol}"
-        instrument = self.instruments.get(key) or home.exchange.instrument(symbol)
+        instrument = self.instruments.get(key) or self._new_instrument(home, symbol)
         for wanted in parse_channel(channel):
             home.add(home.exchange.stream(wanted, instrument, home.name))
-        return self.instruments.setdefault(key, instrument)
+        self.instruments.setdefault(key, instrument)
+        self._note_instruments()
+        return instrument
+
+    def _new_instrument(self, home: Connection, symbol: str) -> Instrument:
+        """Of a symbol that the config does not name. Its scales are not guessed unless that is allowed."""
+        known = self._lists.get((home.exchange.facts.name, home.settings.rest_url), {})
+        check_listed(home.label, [symbol], home.settings, home.exchange, known)
+        return make_instrument(symbol, home.settings, home.exchange, known)
 
     def unsubscribe(self, symbol: str, channel: str, connection: str | None) -> None:
         """Raises KeyError, ConfigError."""
         home = self._connection(connection, symbol, channel)
         home.remove(self._stream(home, symbol, channel))
+
+    def send(self, payload: str | bytes, connection: str | None, route: str) -> bool:
+        """Raises ConfigError."""
+        home = self._connection(connection, "", "send")
+        return home.send(payload.encode() if isinstance(payload, str) else payload, route)
 
     def _stream(self, home: Connection, symbol: str, channel: str) -> Stream:
         instrument = self.instruments[f"{home.exchange.facts.name}:{symbol}"]
@@ -317,6 +331,9 @@ class _Context:
 
     def unsubscribe(self, symbol: str, channel: str, connection: str | None = None) -> None:
         self._engine.unsubscribe(symbol, channel, connection)
+
+    def send(self, payload: str | bytes, connection: str | None = None, route: str = "") -> bool:
+        return self._engine.send(payload, connection, route)
 
     def stop(self, reason: str = "") -> None:
         self._engine.stop(reason)

@@ -14,6 +14,7 @@
     ├── SubscribeError         RESUBSCRIBE  refused, never acked, or acked and silent
     ├── ConnectionLost         RECONNECT    closed, reset, half-open, too slow
     │   └── RateLimited        RECONNECT    the venue told us to wait: `retry_after_s`
+    ├── ListingError           STOP         the venue's instrument list cannot be read
     ├── CaptureError           STOP         not a capture, or one of a newer version
     └── StrategyError          NONE         a strategy raised; it is isolated and counted
 
@@ -117,6 +118,12 @@ class RateLimited(ConnectionLost):
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ListingError(ConnectorError):
+    """The venue's instrument list cannot be read, so that scales would have to be guessed."""
+
+    remedy = Remedy.STOP
 
 
 class CaptureError(ConnectorError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from connectors.instrument import Instrument, Stream
 
 if TYPE_CHECKING:
     from connectors.book import Book
+    from connectors.flat import Flat
     from connectors.sink import Sink
 
 Payload = bytes | bytearray | memoryview
@@ -247,6 +248,21 @@ class Exchange:
         One frame may give several events. Raises DecodeError, ScaleError; what was put before is delivered.
         """
         raise DecodeError(f"{self.facts.name}: no decoder for {stream.kind}")
+
+    def reader(self, stream: Stream) -> Callable[[Stream, Payload, Sink], None]:
+        """What `decode` does for this stream, looked up once. What it raises goes through `decode_error`."""
+        return self.decode
+
+    def flat(self, stream: Stream) -> Flat | None:
+        """A native reader for the usual messages of this stream, tried before `reader`; None: there is none.
+
+        What it accepts must give the very events that `reader` gives.
+        """
+        return None
+
+    def decode_error(self, stream: Stream, payload: Payload, error: Exception) -> Exception:
+        """What a reader raised, in our words."""
+        return error
 
     def ping(self, request_id: int) -> bytes | None:
         """Our heartbeat as a text frame; None: a protocol PING frame."""

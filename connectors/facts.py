@@ -122,6 +122,8 @@ class ChannelFact(_Struct, frozen=True):
     is_shared: bool = False  # one subscription serves many instruments; messages name theirs
     first_data_s: float = 30.0  # after the ack; silence longer: resubscribe, then tell
     quiet_s: float | None = 60.0  # live but silent longer: resubscribe. None: may be silent for ever
+    # Trades only. step: ids rise by one; count: an id is the last of `count` consecutive ones; "": no promise
+    trade_ids: Literal["", "step", "count"] = ""
     # Books only:
     continuity: str = "none"  # a kind of sequence.RULES
     snapshot: Literal["stream", "rest", "none"] = "stream"  # where the first levels come from

@@ -1,9 +1,12 @@
 """What has been delivered already: shared by the two sockets of a make-before-break, and by reconnects."""
 from libc.stdint cimport int64_t
 
+from connectors.chain cimport TradeChain
+
 cdef class Gate:
     cdef:
         readonly int64_t last_id        # the highest id that passed; INT64_MIN: none
+        readonly TradeChain chain       # of trades whose ids have no holes; else None
         int64_t _floor                  # after a new socket: ids up to this one have been delivered
         int64_t[64] _recent
         int _at

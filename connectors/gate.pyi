@@ -1,10 +1,14 @@
 from typing_extensions import disjoint_base
 
+from connectors.chain import TradeChain
+
 @disjoint_base
 class Gate:
     last_id: int
+    chain: TradeChain | None
     seen: set[int] | None
     frames: set[int] | None
+    def __new__(cls, chain: TradeChain | None = None) -> Gate: ...
     def begin_overlap(self) -> None: ...
     def end_overlap(self) -> None: ...
     def on_new_socket(self) -> None: ...

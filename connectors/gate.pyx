@@ -9,10 +9,14 @@ cdef int64_t MAX_REPEAT = 10_000_000
 
 
 cdef class Gate:
-    """One per stream of a connection. An id that was delivered does not pass again."""
+    """One per stream of a connection. An id that was delivered does not pass again.
 
-    def __cinit__(self):
+    chain: of what passes, where the venue numbers its trades without holes.
+    """
+
+    def __cinit__(self, TradeChain chain=None):
         cdef int i
+        self.chain = chain
         self.last_id = self._floor = INT64_MIN
         for i in range(RECENT):
             self._recent[i] = INT64_MIN

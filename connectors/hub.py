@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from connectors.clock import Clock
 from connectors.dispatch import Slot
-from connectors.status import Status, StatusKind
+from connectors.status import Status, StatusKind, label_of
 
 log = logging.getLogger(__name__)
 NS_PER_S = 1_000_000_000
@@ -15,6 +15,7 @@ _TELL_EVERY_NS = 10 * NS_PER_S  # slow callbacks: one warning per strategy and s
 _LEVELS = {
     StatusKind.STALE: logging.WARNING,
     StatusKind.GAP: logging.WARNING,
+    StatusKind.MISSED: logging.WARNING,
     StatusKind.REFUSED: logging.ERROR,
     StatusKind.SLOW: logging.WARNING,
     StatusKind.STRATEGY_OFF: logging.ERROR,
@@ -25,15 +26,23 @@ _LEVELS = {
 
 
 class Hub:
-    """Slots in the order of the config."""
+    """Slots in the order of the config. stop: ends the run; called with a reason."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, stop: Callable[[str], None] = lambda _: None) -> None:
         self.clock = clock
         self.slots: list[Slot] = []
+        self.exit_reason = ""  # a strategy raised SystemExit
+        self._stop = stop
+        self._labels: dict[str, str] = {}
         self._slow_told_ns: dict[str, int] = {}
 
     def add(self, slot: Slot) -> None:
         self.slots.append(slot)
+
+    def know(self, exchange: str, connection: str) -> str:
+        """How logs name this connection, from now on."""
+        label = self._labels[connection] = label_of(exchange, connection)
+        return label
 
     def of_connection(self, name: str) -> Sequence[Slot]:
         """Those that listen to this connection."""
@@ -41,24 +50,37 @@ class Hub:
 
     def tell(self, status: Status) -> None:
         """Log it and call every on_status that is concerned."""
-        where = " ".join(part for part in (status.connection, status.symbol, status.stream) if part)
+        label = self._labels.get(status.connection, status.connection)
+        where = " ".join(part for part in (label, status.symbol, status.stream) if part)
         level = _LEVELS.get(status.kind, logging.INFO)
-        log.log(level, "%s %s%s", where, status.kind.value, f": {status.detail}" if status.detail else "")
+        text = ": ".join(part for part in (f"{where} {status.kind.value}".strip(), status.detail) if part)
+        log.log(level, "%s", text)
         for slot in self.slots:
             if not slot.connections or not status.connection or status.connection in slot.connections:
                 slot.on_status(status)
 
-    # Called by slots
+    # Called by slots. connection: "" for what comes from none
 
-    def on_error(self, slot: Slot, callback: str, error: Exception) -> None:
+    def _who(self, slot: Slot, connection: str) -> str:
+        label = self._labels.get(connection, connection)
+        return f"{label}: strategy {slot.name}" if label else f"strategy {slot.name}"
+
+    def on_error(self, slot: Slot, callback: str, error: Exception, connection: str) -> None:
         """A strategy raised. It is counted by the slot; the connection never hears of it."""
-        log.error("strategy %s: %s raised %r (%d in a row)", slot.name, callback, error, slot.errors_in_row,
-                  exc_info=error)  # fmt: skip
+        log.error("%s: %s raised %r (%d in a row)", self._who(slot, connection), callback, error,
+                  slot.errors_in_row, exc_info=error)  # fmt: skip
 
     def on_off(self, slot: Slot) -> None:
         """N exceptions in a row."""
         detail = f"strategy {slot.name}: switched off after {slot.errors_in_row} exceptions in a row"
         self.tell(Status(StatusKind.STRATEGY_OFF, self.clock.time_ns(), "", "", detail=detail))
+
+    def on_exit(self, slot: Slot, callback: str, error: SystemExit, connection: str) -> None:
+        """A strategy wants to leave, the hard way: the run ends, in order, and has failed."""
+        who = self._who(slot, connection)
+        self.exit_reason = f"{who}: {callback} raised SystemExit({error.code!r})"
+        log.error("%s; expected ctx.stop()", self.exit_reason, exc_info=error)
+        self._stop(self.exit_reason)
 
     def on_slow(self, slot: Slot, callback: str, elapsed_ns: int, connection: str) -> None:
         """A callback was longer than the budget; meanwhile nothing was read from the sockets of this loop."""

@@ -3,6 +3,8 @@ bytes."""
 from libc.stdint cimport int64_t, uint64_t
 
 from connectors.booksync cimport BookSync
+from connectors.chain cimport TradeChain
+from connectors.flat cimport Flat
 from connectors.gate cimport Gate
 from connectors.instrument cimport Stream
 from connectors.metrics cimport ConnectionCounters, StreamCounters
@@ -13,6 +15,9 @@ cdef class Entry:
     cdef:
         readonly Stream stream
         readonly Gate gate
+        readonly TradeChain chain       # of the gate
+        object read                     # Exchange.reader of the stream; None: not looked up yet
+        Flat flat                       # Exchange.flat of the stream; None: it has none
         readonly BookSync sync          # None: no book, or nobody wants it
         readonly uint64_t messages      # on this socket
         readonly int64_t last_ns        # monotonic, of the last of them; 0: none
@@ -25,6 +30,10 @@ cdef class Entry:
         StreamCounters counters
         int64_t epoch                   # of the book, at the last callback
         int64_t _error_told_ns
+        int64_t _missed_told_ns         # recv_ns, as the next one
+        int64_t _repeat_told_ns
+        int64_t _missed_told            # so many of the chain's missed ones have been told
+        uint64_t _repeat_told
 
 cdef struct Prefix:
     char* start
@@ -38,6 +47,7 @@ cdef class Intake(Sink):
         readonly dict entries           # key (bytes) -> Entry
         readonly ConnectionCounters counters
         readonly str connection
+        readonly str label              # the same with the venue, for logs
         public object owner             # connectors.owner.Owner
         readonly int64_t mono_ns        # when the last bytes came
 
@@ -55,6 +65,8 @@ cdef class Intake(Sink):
         bint _is_joining_data
         Py_ssize_t _held_count          # streams whose messages are kept back
         Entry _last                     # of the last message
+        const char* _text               # of the message in hand; NULL: it came by another way than take()
+        Py_ssize_t _text_size
         set _unknown_told
 
     cdef int take(self, object frame, object payload, int opcode, bint fin, const char* data,

@@ -3,6 +3,7 @@ from typing import Any
 from typing_extensions import disjoint_base
 
 from connectors.booksync import BookSync
+from connectors.chain import TradeChain
 from connectors.exchange import Exchange
 from connectors.gate import Gate
 from connectors.instrument import Stream
@@ -14,6 +15,7 @@ from connectors.sink import Sink
 class Entry:
     stream: Stream
     gate: Gate
+    chain: TradeChain | None
     sync: BookSync | None
     messages: int
     last_ns: int
@@ -30,6 +32,7 @@ class Intake(Sink):
     entries: dict[bytes, Entry]
     counters: ConnectionCounters
     connection: str
+    label: str
     owner: Owner
     mono_ns: int
     def __init__(

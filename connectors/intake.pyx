@@ -12,6 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memchr, memcmp
 
 from connectors.exchange import Inbound, Kind
+from connectors.status import label_of
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ cdef class Entry:
     def __init__(self, Stream stream not None, Gate gate not None, BookSync sync=None):
         self.stream = stream
         self.gate = gate
+        self.chain = gate.chain
         self.sync = sync
         self.epoch = sync.book.epoch if sync is not None else 0
         self.is_awaited = True
@@ -50,6 +52,7 @@ cdef class Intake(Sink):
         self.instruments = {}
         self.counters = counters
         self.connection = connection
+        self.label = label_of(exchange.facts.name, connection)
         self.owner = owner
         self._unknown_told = set()
         self._read_facts(exchange.facts.frames)
@@ -141,7 +144,12 @@ cdef class Intake(Sink):
         cdef bytes pong
         cdef Py_ssize_t length
         if entry is not None:
-            return self._data(entry, frame, payload, size)
+            self._text = data
+            self._text_size = size
+            try:
+                return self._data(entry, frame, payload, size)
+            finally:
+                self._text = NULL
         for pong in self._pongs:
             length = PyBytes_GET_SIZE(pong)
             if size >= length and memcmp(data, PyBytes_AS_STRING(pong), length) == 0:
@@ -195,7 +203,7 @@ cdef class Intake(Sink):
             inbound = self.exchange.classify(memoryview(payload))
         except Exception as error:
             # A verb must not raise; if it does, the frame is one that nobody understood.
-            log.exception("%s: classify raised", self.connection)
+            log.exception("%s: classify raised", self.label)
             inbound = Inbound(Kind.UNKNOWN, text=repr(error))
         if inbound.kind is Kind.DATA:
             entry = self.entries.get(inbound.key)
@@ -217,7 +225,7 @@ cdef class Intake(Sink):
         key = inbound.key if inbound.key is not None else head[:32]
         if key not in self._unknown_told and len(self._unknown_told) < MAX_UNKNOWN_TOLD:
             self._unknown_told.add(key)
-            log.warning("%s: no stream for message %r (%s)", self.connection, head, inbound.text)
+            log.warning("%s: no stream for message %r (%s)", self.label, head, inbound.text)
 
     cdef int _data(self, Entry entry, object frame, object payload, Py_ssize_t size) except -1:
         return 0

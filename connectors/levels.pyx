@@ -3,12 +3,62 @@
 A book message is mostly digits: reading them here, and not as Python strings, takes a tenth of the time.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from connectors.events cimport BookChange
 from connectors.fixed cimport FIXED_OK, parse_fixed
 from connectors.errors import DecodeError
 from connectors.fixed import to_fixed
+
+
+cdef uint64_t[19] POW10
+cdef uint64_t[19] LARGEST                # that still fits int64 after a multiplication with POW10
+cdef int _i
+POW10[0] = 1
+for _i in range(1, 19):
+    POW10[_i] = POW10[_i - 1] * 10
+for _i in range(19):
+    LARGEST[_i] = (<uint64_t> INT64_MAX) // POW10[_i]
+
+
+cdef inline Py_ssize_t plain(
+    const char* text, Py_ssize_t at, Py_ssize_t size, int scale, int64_t* value,
+) noexcept nogil:
+    """The usual number, read in one pass: quoted digits with at most one point. The place behind it.
+
+    -1: another one, or one that does not fit; `number` reads it with care.
+    """
+    cdef Py_ssize_t i = at + 1
+    cdef uint64_t sum = 0
+    cdef uint64_t digit
+    cdef int digits = 0
+    cdef int point = -1
+    cdef int shift = scale
+    while i < size:
+        digit = <uint64_t> (<unsigned char> text[i]) - 48
+        if digit <= 9:
+            sum = sum * 10 + digit
+            digits += 1
+        elif text[i] == b"." and point < 0:
+            point = digits
+        else:
+            break
+        i += 1
+        if digits > 18:
+            return -1
+    if i >= size or text[i] != b'"' or digits == 0:
+        return -1
+    if point >= 0:
+        shift -= digits - point
+    if shift >= 0:
+        if sum > LARGEST[shift]:
+            return -1
+        value[0] = <int64_t> (sum * POW10[shift])
+    elif sum % POW10[-shift] == 0:
+        value[0] = <int64_t> (sum // POW10[-shift])
+    else:
+        return -1
+    return i + 1
 
 
 cdef inline Py_ssize_t blank(const char* text, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
@@ -26,6 +76,10 @@ cdef Py_ssize_t number(
     cdef Py_ssize_t end
     cdef int fault = FIXED_OK
     at = blank(text, at, size)
+    if at < size and text[at] == b'"':
+        end = plain(text, at, size, scale, value)
+        if end >= 0:
+            return blank(text, end, size)
     is_quoted = at < size and text[at] == b'"'
     at += is_quoted
     end = at

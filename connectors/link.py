@@ -114,6 +114,13 @@ class Link:
     def resubscribe(self, stream: Stream) -> None:
         self._do(self.dialogue.resubscribe(stream, self._now()))
 
+    def send(self, payload: bytes) -> bool:
+        """A message of a strategy's own. False: no socket is open, or too many wait."""
+        if self.session is None or not self.dialogue.is_open or not self.dialogue.outbox.put(payload):
+            return False
+        self._do(self.dialogue.flush(self._now()))
+        return True
+
     def rotate(self, reason: str) -> None:
         self._step(Event.ROTATE, reason)
 
@@ -141,7 +148,9 @@ class Link:
             case Kind.ACK | Kind.ERROR:
                 self._do(self.dialogue.on_inbound(inbound, now_ns))
                 if inbound.kind is Kind.ERROR:
-                    log.warning("%s: the venue says: %s %s", self.connection.name, inbound.code, inbound.text)
+                    log.warning(
+                        "%s: the venue says: %s %s", self.connection.label, inbound.code, inbound.text
+                    )
             case Kind.PONG:
                 self._pong(inbound, now_ns)
             case Kind.PING:
@@ -151,13 +160,13 @@ class Link:
             case Kind.NOTICE:
                 self._step(Event.ROTATE, f"the venue says: {inbound.code or ''} {inbound.text}".strip())
             case _:
-                log.debug("%s: %s", self.connection.name, inbound.text)
+                log.debug("%s: %s", self.connection.label, inbound.text)
 
     def _pong(self, inbound: Inbound, now_ns: int) -> None:
         rtt_ns, actions = self.dialogue.on_pong(inbound.request_id, now_ns)
         if rtt_ns is None:
             self.connection.counters.unknown += 1
-            log.warning("%s: a pong that answers no ping of ours", self.connection.name)
+            log.warning("%s: a pong that answers no ping of ours", self.connection.label)
         else:
             self.connection.counters.rtt.add(rtt_ns)
             self.connection.on_rtt(self)
@@ -285,8 +294,14 @@ class Ear:
         if self._is_current:
             self._link.writing(is_paused)
 
-    def tell(self, kind: StatusKind, stream: Stream | None = None, detail: str = "") -> None:
-        self._link.connection.tell(kind, stream, detail, {}, link=self._link)
+    def tell(
+        self,
+        kind: StatusKind,
+        stream: Stream | None = None,
+        detail: str = "",
+        values: dict[str, float] | None = None,
+    ) -> None:
+        self._link.connection.tell(kind, stream, detail, values or {}, link=self._link)
 
     def fail(self, reason: str) -> None:
         if self._is_current:

@@ -18,6 +18,7 @@ cdef class StreamCounters:
         public uint64_t bytes
         public uint64_t events          # typed events delivered
         public uint64_t gaps
+        public int64_t missed           # trades that the ids say were skipped, and have not come since
         public uint64_t resyncs
         public uint64_t duplicates      # dropped: seen before (rotation, venue)
         public uint64_t dropped         # older than the snapshot, or while syncing
@@ -25,6 +26,10 @@ cdef class StreamCounters:
         public uint64_t resubscribes
         public int64_t last_recv_ns
         public int64_t first_recv_ns
+        # The last quote, for pictures. Where no strategy wants quotes, one is read when is_sampled is set.
+        public int64_t bid_px           # ABSENT: none
+        public int64_t ask_px
+        public bint is_sampled
 
 cdef class ConnectionCounters:
     cdef:

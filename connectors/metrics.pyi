@@ -14,6 +14,7 @@ class StreamCounters:
     bytes: int
     events: int
     gaps: int
+    missed: int
     resyncs: int
     duplicates: int
     dropped: int
@@ -21,6 +22,9 @@ class StreamCounters:
     resubscribes: int
     last_recv_ns: int
     first_recv_ns: int
+    bid_px: int
+    ask_px: int
+    is_sampled: bool
     def as_dict(self) -> dict[str, int]: ...
 
 @disjoint_base

@@ -1,4 +1,5 @@
 """Counters and histograms that cost a few nanoseconds to bump."""
+from connectors.fixed cimport ABSENT
 
 cdef extern from *:
     """
@@ -64,13 +65,15 @@ cdef class Histogram:
 cdef class StreamCounters:
     """Of one stream."""
 
+    def __cinit__(self):
+        self.bid_px = self.ask_px = ABSENT
+
     def as_dict(self):
         """All counters by name."""
         return {
             "messages": self.messages, "bytes": self.bytes, "events": self.events, "gaps": self.gaps,
-            "resyncs": self.resyncs, "duplicates": self.duplicates, "dropped": self.dropped,
-            "errors": self.errors,
-            "resubscribes": self.resubscribes,
+            "missed": self.missed, "resyncs": self.resyncs, "duplicates": self.duplicates,
+            "dropped": self.dropped, "errors": self.errors, "resubscribes": self.resubscribes,
         }
 
 

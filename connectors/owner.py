@@ -41,7 +41,13 @@ class Owner(Protocol):
         """The send buffer is above its high-water mark, or has drained."""
         ...
 
-    def tell(self, kind: StatusKind, stream: Stream | None = None, detail: str = "") -> None:
+    def tell(
+        self,
+        kind: StatusKind,
+        stream: Stream | None = None,
+        detail: str = "",
+        values: dict[str, float] | None = None,
+    ) -> None:
         """For `on_status` and the log."""
         ...
 

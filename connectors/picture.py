@@ -13,6 +13,7 @@ from connectors.view import BookView, ConnectionView, StrategyView, StreamView
 # The worst link of a connection is what its state says.
 _ORDER = (State.STOPPED, State.IDLE, State.WAITING, State.CONNECTING, State.SUBSCRIBING, State.LIVE)
 _NAMES = {SubState.QUEUED: "pending"}
+ABSENT = -(2**63)  # fixed.pxd
 
 
 def connection_view(connection: Connection) -> ConnectionView:
@@ -88,7 +89,28 @@ def _stream_view(connection: Connection, stream: Stream) -> StreamView:
         dropped=counters.dropped,
         errors=counters.errors,
         age_ms=age_ns / 1e6 if counters.last_recv_ns else None,
+        missed=missed_of(stream),
+        **quote_of(stream),
     )
+
+
+def missed_of(stream: Stream) -> int | None:
+    """None where nobody would notice: no strategy reads the trades, or their ids promise nothing."""
+    is_counted = stream.is_wanted and stream.fact is not None and bool(stream.fact.trade_ids)
+    return stream.counters.missed if is_counted and stream.counters is not None else None
+
+
+def quote_of(stream: Stream) -> dict[str, float | None]:
+    """Best prices of the last quote. Where no strategy reads quotes, one is read for each picture."""
+    counters, instrument = stream.counters, stream.instrument
+    if stream.kind != "quote" or counters is None or instrument is None:
+        return {}
+    counters.is_sampled = not stream.is_wanted
+    unit = 10.0**instrument.price_scale
+    return {
+        side: None if value == ABSENT else value / unit
+        for side, value in (("bid", counters.bid_px), ("ask", counters.ask_px))
+    }
 
 
 def _link_state(links: list[Link], stream: Stream) -> str:

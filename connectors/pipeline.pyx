@@ -14,12 +14,14 @@ from connectors.instrument cimport Stream
 from connectors.intake cimport Entry, Intake
 from connectors.metrics cimport ConnectionCounters, StreamCounters
 from connectors.sink cimport Sink
+from libc.stdint cimport uint64_t
 from picows.frame cimport WSFrame
 from connectors.errors import DecodeError
 from connectors.status import StatusKind
 
 log = logging.getLogger(__name__)
 
+cdef int64_t NS_PER_S = 1_000_000_000
 cdef int64_t TELL_EVERY_NS = 60_000_000_000
 cdef Py_ssize_t MAX_HELD = 50_000       # messages of one stream that wait for the take-over
 cdef int ACTION_APPLIED = 0
@@ -151,8 +153,19 @@ cdef class Pipeline(Intake):
         if entry.siblings is not None:
             return self._decode_all(entry, payload, size)
         if entry.stream.is_wanted:
-            self._decode(entry, payload)
+            return self._decode(entry, payload)
+        if entry.counters.is_sampled:
+            return self._sample(entry, payload)
         return 0
+
+    cdef int _sample(self, Entry entry, object payload) except -1:
+        """A picture shows quotes that nobody else wants: one is read for each picture."""
+        entry.counters.is_sampled = False
+        self._is_sampling = True
+        try:
+            return self._decode(entry, payload)
+        finally:
+            self._is_sampling = False
 
     cdef int _decode_all(self, Entry entry, object payload, Py_ssize_t size) except -1:
         cdef Entry sibling
@@ -173,13 +186,14 @@ cdef class Pipeline(Intake):
         view = <WSFrame?> frame
         return <int> view.msg_type, view.fin, view.get_payload_as_bytes()
 
-    def _count(self, Entry entry, Py_ssize_t size):
+    cdef int _count(self, Entry entry, Py_ssize_t size) except -1:
         cdef StreamCounters counters = entry.counters
         counters.messages += 1
         counters.bytes += size
         counters.last_recv_ns = self.recv_ns
         if counters.first_recv_ns == 0:
             counters.first_recv_ns = self.recv_ns
+        return 0
 
     cdef int _raw(self, object frame) except -1:
         cdef StoredFrame stored
@@ -197,21 +211,28 @@ cdef class Pipeline(Intake):
     cdef int _decode(self, Entry entry, object payload) except -1:
         self.stream = entry.stream
         self._entry = entry
+        if entry.read is None:
+            entry.read = self.exchange.reader(entry.stream)
+            entry.flat = self.exchange.flat(entry.stream)
         try:
-            self.exchange.decode(entry.stream, memoryview(payload), self)
+            if entry.flat is not None and self._text != NULL:
+                if entry.flat.read(self, self._text, self._text_size):
+                    return 0
+            entry.read(entry.stream, memoryview(payload), self)
         except Exception as error:
             self._undecodable(entry, payload, error)
         return 0
 
     def _undecodable(self, Entry entry, payload, error):
         """Counted; told once a minute and stream. A book that missed a message is not true any more."""
+        error = self.exchange.decode_error(entry.stream, memoryview(payload), error)
         entry.counters.errors += 1
         if entry._error_told_ns == 0 or self.mono_ns - entry._error_told_ns > TELL_EVERY_NS:
             entry._error_told_ns = self.mono_ns
             head = bytes(memoryview(payload)[:200])
             # A DecodeError speaks for itself; anything else is a fault of the verbs and needs its traceback.
             trace = None if isinstance(error, DecodeError) else error
-            log.error("%s: %s: could not decode %r: %s", self.connection, entry.stream.topic, head, error,
+            log.error("%s: %s: could not decode %r: %s", self.label, entry.stream.topic, head, error,
                       exc_info=trace)
         if entry.sync is not None:
             action = entry.sync.on_error(error)
@@ -228,15 +249,46 @@ cdef class Pipeline(Intake):
         return 0
 
     cpdef object on_trade(self, Trade trade):
-        cdef Gate gate = self._entry.gate
+        cdef Entry entry = self._entry
+        cdef Gate gate = entry.gate
         if not (gate.passes(trade.id_number) if trade.id_text is None else gate.passes_text(trade.id_text)):
-            self._entry.counters.duplicates += 1
+            entry.counters.duplicates += 1
+            if gate.seen is None and not self._is_taking_over:
+                self._repeated(entry, trade)
             return
-        self._entry.counters.events += 1
+        if entry.chain is not None and trade.id_text is None:
+            if entry.chain.note(trade.id_number, trade.count) != 0:
+                self._missed(entry, trade)
+        entry.counters.events += 1
         self._deliver(self._trade_slots, CALL_TRADE, trade, None)
+
+    def _missed(self, Entry entry, Trade trade):
+        """Ids were skipped, or skipped ones have come late. Told once a second and stream."""
+        cdef int64_t missed = entry.chain.missed
+        entry.counters.missed = missed
+        if missed <= entry._missed_told:
+            entry._missed_told = missed
+        elif entry._missed_told_ns == 0 or self.recv_ns - entry._missed_told_ns >= NS_PER_S:
+            new, entry._missed_told, entry._missed_told_ns = missed - entry._missed_told, missed, self.recv_ns
+            self.owner.tell(
+                StatusKind.MISSED, entry.stream, f"{new} trades before {trade.id}, {missed} in all",
+                {"missing": float(new), "missed": float(missed)})
+
+    def _repeated(self, Entry entry, Trade trade):
+        """Told once a minute and stream."""
+        cdef uint64_t count = entry.counters.duplicates
+        if entry._repeat_told_ns == 0 or self.recv_ns - entry._repeat_told_ns >= TELL_EVERY_NS:
+            new, entry._repeat_told, entry._repeat_told_ns = count - entry._repeat_told, count, self.recv_ns
+            self.owner.tell(
+                StatusKind.REPEATED, entry.stream, f"trade {trade.id} had been delivered, {count} so far",
+                {"repeated": float(new)})
 
     cpdef object on_quote(self, Quote quote):
         cdef Gate gate = self._entry.gate
+        self._entry.counters.bid_px = quote.bid_px
+        self._entry.counters.ask_px = quote.ask_px
+        if self._is_sampling:
+            return
         if quote.sequence != ABSENT and not gate.passes(quote.sequence):
             self._entry.counters.duplicates += 1
             return
@@ -316,7 +368,7 @@ cdef class Pipeline(Intake):
         if was_live and changes:
             # A refresh: the book was true all the while, and strategies have had these changes.
             entry.epoch = entry.sync.book.epoch
-            log.info("%s: %s: refreshed from a new snapshot", self.connection, stream.topic)
+            log.info("%s: %s: refreshed from a new snapshot", self.label, stream.topic)
             del changes[1:]
         for change in changes:
             self._deliver_book(entry.sync.book, change)

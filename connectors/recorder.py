@@ -127,6 +127,10 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
+    def note(self, **more: object) -> None:
+        """Put more into the headers of the files that follow."""
+        self._header = {**self._header, **more}
+
     def close(self) -> None:
         """Write what is left and end the thread. Blocks for as long as the disk needs. Idempotent."""
         self._is_closing = True

@@ -21,6 +21,7 @@ from connectors.dispatch import Slot
 from connectors.errors import CaptureError, ConfigError, DecodeError, StrategyError
 from connectors.exchange import Exchange
 from connectors.foreign import open_any
+from connectors.header import recorded_connections, recorded_instruments
 from connectors.hub import Hub
 from connectors.instrument import Instrument, Stream
 from connectors.inverse import StreamFinder, data_key
@@ -29,7 +30,7 @@ from connectors.registry import load_exchange
 from connectors.replay_context import ReplayContext
 from connectors.replay_venue import ReplayVenue
 from connectors.replay_view import engine_view
-from connectors.settings import Settings
+from connectors.settings import ConnectionSettings, Settings
 from connectors.strategy import Strategy
 from connectors.streams import make_streams
 from connectors.view import EngineView
@@ -37,6 +38,7 @@ from connectors.wanted import mark
 
 log = logging.getLogger(__name__)
 
+CLOSE = 8  # opcode
 PACES = ("fast", "paced", "stepped")
 
 
@@ -69,7 +71,7 @@ class Replay:
         self.path = path
         self.settings = settings
         self.clock = ManualClock()
-        self.hub = Hub(self.clock)
+        self.hub = Hub(self.clock, self.stop)
         self.venues: dict[str, ReplayVenue] = {}  # by exchange
         self.instruments: dict[str, Instrument] = {}
         self.records = 0
@@ -83,6 +85,9 @@ class Replay:
         self._exchanges: dict[str, Exchange] = {}
         self._of_conn: dict[int, str] = {}
         self._kept: set[str] = set()  # keys of instruments whose book somebody asked for
+        self._recorded: tuple[
+            ConnectionSettings, ...
+        ] = ()  # of the header; used where the settings have none
         self._stop_reason: str | None = None
         self._records: Iterator[Record] | None = None
         self._began_s = 0.0
@@ -116,16 +121,17 @@ class Replay:
         known, keys = self._scan()
         for name, exchange in self._exchanges.items():
             streams = self._streams(exchange, known.get(name, {}), keys.get(name, ()))
-            continuity = next((c.continuity for c in self.settings.connections if c.exchange == name), None)
+            continuity = next((c.continuity for c in self._connections if c.exchange == name), None)
             self.venues[name] = ReplayVenue(
                 name, exchange, streams, self.hub.slots, self.hub, self.clock, continuity
             )
+        self._tell_guessed()
         for slot in self.hub.slots:
             try:
                 slot.strategy.on_start(ReplayContext(self, slot.name))
             except ConfigError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise StrategyError(f"strategy {slot.name}: on_start raised {error!r}") from error
         self.mark()
         self._records = iter(open_any(self.path, self._default_exchange))
@@ -156,7 +162,7 @@ class Replay:
         for slot in self.hub.slots:
             try:
                 slot.strategy.on_stop()
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("strategy %s: on_stop raised", slot.name)
 
     def view(self) -> EngineView:
@@ -171,6 +177,19 @@ class Replay:
             self._sleep(left_s)
 
     # Streams
+
+    @property
+    def _connections(self) -> Sequence[ConnectionSettings]:
+        return self.settings.connections or self._recorded
+
+    def _tell_guessed(self) -> None:
+        guessed = [key for key, each in self.instruments.items() if not each.is_scale_known]
+        if guessed:
+            log.warning(
+                "%s: no instrument list in it; the scales of %s are GUESSED",
+                self.path.name,
+                ", ".join(guessed),
+            )
 
     def mark(self) -> None:
         """Streams that somebody listens to are decoded."""
@@ -194,14 +213,15 @@ class Replay:
     ) -> list[Stream]:
         name = exchange.facts.name
         found: dict[tuple[bytes, str], Stream] = {}
-        for each in self.settings.connections:
+        for each in self._connections:
             if each.exchange == name:
                 for stream in make_streams(name, each, exchange, known, self.instruments):
                     found.setdefault((stream.key, stream.kind), stream)
         if not self.settings.connections:
             finder = StreamFinder(exchange, known)
+            told = {key for key, _ in found}
             for key in keys:
-                for stream in finder.find(key):
+                for stream in finder.find(key) if key not in told else ():
                     found[stream.key, stream.kind] = stream
                     if stream.instrument is not None:
                         self.instruments.setdefault(stream.instrument.key, stream.instrument)
@@ -214,7 +234,11 @@ class Replay:
         for name in dict.fromkeys(each.exchange for each in self.settings.connections):
             self._exchange(name)
         for record in open_any(self.path, self._default_exchange):
-            if record.kind == RecordKind.CONNECT:
+            if record.kind == RecordKind.HEADER:
+                header = _json(record.payload)
+                self._recorded = recorded_connections(header)
+                known.update(recorded_instruments(header))
+            elif record.kind == RecordKind.CONNECT:
                 info = _json(record.payload)
                 self._of_conn[record.conn_id] = self._exchange(str(info.get("exchange", "")))
             elif record.kind == RecordKind.REST:
@@ -250,6 +274,10 @@ class Replay:
             venue = self.venues[self._of_conn.get(record.conn_id) or self._exchange("")]
             is_final = not record.flags & FLAG_FRAGMENT
             venue.frame(record.conn_id, record.opcode, record.payload, record.ns, is_final)
+        elif record.kind == RecordKind.FRAME_OUT:
+            name = self._of_conn.get(record.conn_id, "")
+            if name and record.opcode == CLOSE:
+                self.venues[name].leave(record.conn_id)
         elif record.kind == RecordKind.REST:
             head, _, body = record.payload.partition(b"\n")
             info = _json(head)

@@ -75,5 +75,9 @@ class ReplayContext:
             return venues[connection]
         raise ConfigError(f"{symbol}: connection: expected one of {', '.join(venues)}, got {connection!r}")
 
+    def send(self, payload: str | bytes, connection: str | None = None, route: str = "") -> bool:  # noqa: ARG002
+        """Nothing is sent; what the venue answered is in the recording, if it is."""
+        return True
+
     def stop(self, reason: str = "") -> None:
         self._replay.stop(reason)

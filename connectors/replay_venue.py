@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from connectors.booksync import Action, BookSync
+from connectors.chain import chain_of
 from connectors.clock import ManualClock
 from connectors.dispatch import Slot
 from connectors.errors import BookError, DecodeError
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 # Callbacks are timed by the machine's clock, which a replay must not depend on.
 _NEVER_SLOW_MS = 1e9
+CLOSE = 8  # opcode
 
 
 class ReplayVenue:
@@ -45,6 +47,7 @@ class ReplayVenue:
         continuity: str | None = None,
     ) -> None:
         self.name = name
+        self.label = hub.know(exchange.facts.name, name)
         self.exchange = exchange
         self.counters = ConnectionCounters()
         self.streams = list(streams)
@@ -91,13 +94,18 @@ class ReplayVenue:
         for stream in streams:
             if route and stream.route != route:
                 continue
-            gate = self._gates.setdefault((stream.topic, stream.kind), Gate())
-            entry = Entry(stream, gate, self.sync_of(stream))
+            entry = Entry(stream, self._gate(stream), self.sync_of(stream))
             if stream.key in by_key:
                 by_key[stream.key].add_sibling(entry)
             else:
                 by_key[stream.key] = entry
         return list(by_key.values())
+
+    def _gate(self, stream: Stream) -> Gate:
+        key = (stream.topic, stream.kind)
+        if key not in self._gates:
+            self._gates[key] = Gate(chain_of(stream))
+        return self._gates[key]
 
     # Records
 
@@ -143,7 +151,15 @@ class ReplayVenue:
         if played is None:
             self.connect(conn_id, "", "")
             played = self._played[conn_id]
+        if opcode == CLOSE and not played.is_ours:
+            played.is_theirs = True
         played.session.feed(opcode, payload, ns, is_final)
+
+    def leave(self, conn_id: int) -> None:
+        """The recorded run has sent a CLOSE: by itself, or in answer to the venue's."""
+        played = self._played.get(conn_id)
+        if played is not None and not played.is_theirs:
+            played.is_ours = True
 
     def disconnect(self, conn_id: int, reason: str) -> None:
         """A socket is gone. A successor delivers what it kept back."""
@@ -156,6 +172,10 @@ class ReplayVenue:
         if left:
             self.counters.rotations += 1
             self.tell(StatusKind.ROTATED, None, reason)
+            return
+        if gone.is_ours:
+            # The end of the run: nothing was lost, and its books were true to the last.
+            self.tell(StatusKind.STOPPED, None, reason)
             return
         self.counters.losses += 1
         for entry in gone.session.pipeline.entries.values():
@@ -192,7 +212,7 @@ class ReplayVenue:
         try:
             action = played.session.pipeline.on_rest_answer(stream, body, ns)
         except DecodeError as error:
-            log.warning("%s: %s: snapshot: %s", self.name, stream.topic, error)
+            log.warning("%s: %s: snapshot: %s", self.label, stream.topic, error)
             action = Action.NEED_SNAPSHOT
         if action == Action.NEED_SNAPSHOT:
             self._wanted.add(stream.topic)
@@ -202,7 +222,13 @@ class ReplayVenue:
     def want_rest(self, stream: Stream) -> None:
         self._wanted.add(stream.topic)
 
-    def tell(self, kind: StatusKind, stream: Stream | None, detail: str) -> None:
+    def tell(
+        self,
+        kind: StatusKind,
+        stream: Stream | None,
+        detail: str,
+        values: dict[str, float] | None = None,
+    ) -> None:
         instrument = stream.instrument if stream is not None else None
         self._hub.tell(
             Status(
@@ -213,6 +239,7 @@ class ReplayVenue:
                 instrument.symbol if instrument is not None else None,
                 stream.topic if stream is not None else None,
                 detail,
+                values or {},
             )
         )
 
@@ -226,6 +253,8 @@ class _Played:
         self.conn_id = conn_id
         self.route = route
         self._venue = venue
+        self.is_ours = False  # the run said CLOSE first
+        self.is_theirs = False  # the venue did
         self._others = others  # sockets of this route that were open before it
 
     def inherit(self, gone: _Played) -> None:
@@ -262,11 +291,17 @@ class _Played:
         if inbound.kind is Kind.ERROR:
             self._venue.tell(StatusKind.REFUSED, None, f"{inbound.code or ''} {inbound.text}".strip())
 
-    def tell(self, kind: StatusKind, stream: Stream | None = None, detail: str = "") -> None:
-        self._venue.tell(kind, stream, detail)
+    def tell(
+        self,
+        kind: StatusKind,
+        stream: Stream | None = None,
+        detail: str = "",
+        values: dict[str, float] | None = None,
+    ) -> None:
+        self._venue.tell(kind, stream, detail, values)
 
     def fail(self, reason: str) -> None:
-        log.warning("%s: %s; a live connection would have been closed here", self._venue.name, reason)
+        log.warning("%s: %s; a live connection would have been closed here", self._venue.label, reason)
 
     def on_opened(self, transport: object) -> None:
         """There is no transport."""

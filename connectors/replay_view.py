@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from connectors.dispatch import Slot
 from connectors.instrument import Stream
-from connectors.picture import strategy_view
+from connectors.picture import missed_of, quote_of, strategy_view
 from connectors.replay_venue import ReplayVenue
 from connectors.view import BookView, ConnectionView, EngineView, StreamView
 
@@ -76,4 +76,6 @@ def _stream_view(venue: ReplayVenue, stream: Stream, now_ns: int) -> StreamView:
         dropped=counters.dropped,
         errors=counters.errors,
         age_ms=(now_ns - counters.last_recv_ns) / 1e6 if counters.last_recv_ns else None,
+        missed=missed_of(stream),
+        **quote_of(stream),
     )

@@ -72,7 +72,9 @@ class LiveRest:
             async with self._client.get(request.url, proxy=self._proxy, ssl=tls) as response:
                 return await self._answer(request, response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ConnectionLost(f"{request.url}: {type(error).__name__}: {error}") from error
+            # The client's own text shows the address of a Python object.
+            why = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+            raise ConnectionLost(f"{request.url}: {type(error).__name__}: {why}") from error
 
     async def _wait_for_weight(self, weight: int) -> None:
         while True:

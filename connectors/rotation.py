@@ -50,7 +50,7 @@ class Rotations:
             return
         if last_ns is not None and now_ns - last_ns < REST_S * NS_PER_S:
             return
-        log.info("%s: opening another connection beside this one: %s", connection.name, reason)
+        log.info("%s: opening another connection beside this one: %s", connection.label, reason)
         new = Link(connection, old.route, old.streams, is_successor=True)
         rotation = _Rotation(old, new, Switch(connection.exchange, reason, now_ns))
         self._running[old] = rotation
@@ -150,7 +150,7 @@ class Rotations:
         if rotation is None:
             return
         self._drop(rotation, why)
-        log.warning("%s: not switched to a new connection: %s", self._connection.name, why)
+        log.warning("%s: not switched to a new connection: %s", self._connection.label, why)
         self._connection.loop.call_later(RETRY_S, old.rotate, rotation.switch.reason)
 
     def stop(self, reason: str) -> None:

@@ -22,7 +22,8 @@ class ConnectionRow(msgspec.Struct, frozen=True):
     messages_per_s: float
     lag_p50_us: float | None
     lag_p99_us: float | None
-    gaps: int
+    gaps: int  # of books
+    missed: int  # trades
     drops: int  # messages of books that could not be applied
     errors: int  # messages that could not be decoded
     unknown: int  # frames that nobody knows
@@ -46,6 +47,7 @@ class InstrumentRow(msgspec.Struct, frozen=True):
     age_ms: float | None  # of the freshest stream
     trouble: str  # streams that are not live: "trade stale"; "": none
     book: str  # state, "" if there is none
+    quote: str  # state of the quote stream that bid and ask come from, "" if they come from the book
     bid: float | None
     ask: float | None
     spread_bps: float | None
@@ -70,6 +72,7 @@ def _connection_row(each: ConnectionView, before: int, seconds: float) -> Connec
         lag_p50_us=each.lag_p50_us,
         lag_p99_us=each.lag_p99_us,
         gaps=sum(stream.gaps for stream in streams),
+        missed=sum(stream.missed or 0 for stream in streams),
         drops=sum(stream.dropped for stream in streams),
         errors=sum(stream.errors for stream in streams),
         unknown=each.unknown,
@@ -105,6 +108,10 @@ def _instrument_row(
     ages = [stream.age_ms for stream in streams if stream.age_ms is not None]
     bid = _number(book.bid) if book else None
     ask = _number(book.ask) if book else None
+    # A book that is kept knows best, also when it has no price to show.
+    quote = None if book else next((each for each in streams if each.bid or each.ask), None)
+    if quote is not None:
+        bid, ask = quote.bid, quote.ask
     return InstrumentRow(
         connection=connection,
         symbol=symbol,
@@ -116,6 +123,7 @@ def _instrument_row(
         age_ms=min(ages) if ages else None,
         trouble=", ".join(f"{each.kind} {each.state}" for each in streams if each.state != "live"),
         book=book.state if book else "",
+        quote=quote.state if quote else "",
         bid=bid,
         ask=ask,
         spread_bps=(ask - bid) / ask * 1e4 if bid is not None and ask else None,

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors import summary
-from connectors.errors import ConfigError, StrategyError
+from connectors.errors import ConfigError, ListingError, StrategyError
 from connectors.exit_code import ExitCode
 from connectors.metrics_file import MetricsFile
 from connectors.own_mock import own_mocks
 from connectors.reports import Report
 from connectors.settings import Settings
+from connectors.status import label_of
 from connectors.summary import SentCounts
 from connectors.view import EngineView
 
@@ -42,9 +43,10 @@ def run(settings: Settings, base_dir: Path, report: Report, *, for_s: float | No
         try:
             return runner.run(main)
         except SystemExit as error:
-            # It passes through every event loop; its code would be taken for one of ours.
+            # Not from a callback, that ends in order: from a task that a strategy has made itself. It passes
+            # through every event loop; its code would be taken for one of ours.
             log.error(
-                "a strategy raised SystemExit(%r); expected ctx.stop(), which ends with a summary", error.code
+                "a task raised SystemExit(%r); expected ctx.stop(), which ends with a summary", error.code
             )
             return ExitCode.FAILED
 
@@ -61,6 +63,7 @@ class _Run:
         self._main: asyncio.Task[EngineView] | None = None
         self._reason = ""
         self._recorded: tuple[Path, ...] = ()
+        self._has_exited = False  # a strategy raised SystemExit
 
     async def run(self) -> ExitCode:
         with self._report:
@@ -77,6 +80,9 @@ class _Run:
             except StrategyError as error:
                 # Our own frames would hide the strategy's, which say it all.
                 log.error("%s", error, exc_info=error.__cause__)
+                return ExitCode.FAILED
+            except ListingError as error:
+                log.error("%s", error)
                 return ExitCode.FAILED
             except Exception:
                 log.exception("the run failed")
@@ -99,6 +105,7 @@ class _Run:
                 pictures.cancel()
                 await asyncio.gather(pictures, return_exceptions=True)
                 self._reason, self._recorded = engine.stop_reason, engine.recorded
+                self._has_exited = bool(engine.hub.exit_reason)
         if metrics is not None:
             metrics.write(view)
             metrics.close()
@@ -142,6 +149,8 @@ class _Run:
     def _judge(self, view: EngineView, sent: SentCounts | None) -> ExitCode:
         if self._report.is_unread:
             return ExitCode.SIGPIPE
+        if self._has_exited:
+            return ExitCode.FAILED
         if self._is_silent(view) and self._signal is None:
             return ExitCode.FAILED
         is_comparable = sent is not None and summary.is_comparable(view)
@@ -155,10 +164,14 @@ class _Run:
     def _is_silent(self, view: EngineView) -> bool:
         """Name the connections without any data; True: there is no other."""
         asked = [each for each in view.connections if each.streams]
+        if not view.connections:
+            log.error("stopped before any connection was made: the instrument lists had not been read")
+            return True
         silent = [each for each in asked if not any(stream.messages for stream in each.streams)]
         for each in silent:
             count = len(each.streams)
-            log.error("%s: no data message arrived on any stream (%d subscribed)", each.name, count)
+            label = label_of(each.exchange, each.name)
+            log.error("%s: no data message arrived on any stream (%d subscribed)", label, count)
         return bool(asked) and len(silent) == len(asked)
 
 

@@ -74,7 +74,10 @@ class ConnectionSettings(_Struct, frozen=True):
     rtt: RttSettings = RttSettings()
     backoff: BackoffSettings = BackoffSettings()
     backpressure: BackpressureSettings = BackpressureSettings()
-    instruments: Literal["rest", "default"] = "rest"  # read the venue's list at start, or take default scales
+    # rest: read the venue's list at start, no run without it; rest_or_default: default scales where it tells
+    # nothing; default: do not ask
+    instruments: Literal["rest", "rest_or_default", "default"] = "rest"
+    instruments_s: float = 60.0  # so long the list is asked for again
     scales: dict[str, ScaleSettings] = {}
     continuity: str | None = None  # instead of the book channel's rule (old captures)
 

@@ -31,15 +31,16 @@ class Snapshots:
         """Ask until the book is true, or the stream is gone. Beside the stream: nothing waits for it."""
         if stream.topic in self._running:
             return
+        label = self._connection.label
         if self._rest is None:
-            log.error("%s: needs a REST snapshot, but there is no REST client", stream.topic)
+            log.error("%s: %s: needs a REST snapshot, but there is no REST client", label, stream.topic)
             return
         task = self._connection.spawn(self._fetch(stream, self._rest))
         self._running[stream.topic] = task
         task.add_done_callback(lambda _: self._running.pop(stream.topic, None))
 
     async def _fetch(self, stream: Stream, rest: Rest) -> None:
-        tries = 0
+        label, tries = self._connection.label, 0
         while any(stream is each for each in self._connection.streams.values()):
             tries += 1
             wait_s = min(AGAIN_S * 2.0 ** min(tries - 1, 10), MAX_WAIT_S)
@@ -48,16 +49,18 @@ class Snapshots:
                     return
             except RateLimited as error:
                 wait_s = error.retry_after_s
-                log.warning("%s: snapshot: %s; asked again in %.1f s", stream.topic, error, wait_s)
+                log.warning("%s: %s: snapshot: %s; asked again in %.1f s", label, stream.topic, error, wait_s)
             except ConnectorError as error:
-                log.warning("%s: snapshot: %s; asked again in %.1f s", stream.topic, error, wait_s)
+                log.warning("%s: %s: snapshot: %s; asked again in %.1f s", label, stream.topic, error, wait_s)
             await asyncio.sleep(wait_s)
 
     async def _is_done(self, stream: Stream, rest: Rest) -> bool:
         connection = self._connection
         request = connection.exchange.snapshot_request(stream)
         if request is None:
-            log.error("%s: needs a REST snapshot, but the facts name none", stream.topic)
+            log.error(
+                "%s: %s: needs a REST snapshot, but the facts name none", connection.label, stream.topic
+            )
             return True
         body = await rest.get(moved(request, connection.exchange, connection.settings.rest_url))
         link = connection.link_of(stream)

@@ -16,6 +16,8 @@ class StatusKind(enum.Enum):
     LIVE = "live"  # first data of a stream; book: synced
     STALE = "stale"  # silent for longer than its channel allows; being resubscribed
     GAP = "gap"  # the book is no longer true; callbacks pause
+    MISSED = "missed"  # trade ids were skipped: values missing (since the last telling), missed (in all)
+    REPEATED = "repeated"  # trades came that had been delivered: dropped; values repeated
     RESYNC = "resync"  # the book is true again, epoch + 1
     ROTATED = "rotated"  # a new connection took over: make before break
     RTT = "rtt"  # measured: values p50_ms, p99_ms, ewma_ms
@@ -37,3 +39,8 @@ class Status(msgspec.Struct, frozen=True):
     stream: str | None = None  # topic
     detail: str = ""
     values: dict[str, float] = {}
+
+
+def label_of(exchange: str, connection: str) -> str:
+    """Venue and connection, for logs: `venue`, `venue-2`, `venue/orders`."""
+    return connection if not exchange or connection.startswith(exchange) else f"{exchange}/{connection}"

@@ -119,10 +119,16 @@ def _headline(view: EngineView, reason: str) -> str:
     return f"stopped after {seconds:.1f} s" + (f": {reason}" if reason else "")
 
 
+def _known(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
 def _stream_fields(stream: StreamView) -> str:
+    missed = "-" if stream.missed is None else stream.missed
     return (
-        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} resyncs={stream.resyncs}"
-        f" duplicates={stream.duplicates} dropped={stream.dropped} errors={stream.errors}"
+        f"messages={stream.messages} events={stream.events} gaps={stream.gaps} missed={missed}"
+        f" resyncs={stream.resyncs} duplicates={stream.duplicates}"
+        f" dropped={stream.dropped} errors={stream.errors}"
     )
 
 
@@ -144,15 +150,22 @@ def _connections(view: EngineView, gap: int) -> Table:
 
 
 def _streams(view: EngineView, sent: SentCounts | None, gap: int) -> Table:
-    headings = ["stream", "messages", "events", "gaps", "resyncs", "dup", "drops", "errors"]
+    headings = ["stream", "messages", "events", "gaps", "missed", "resyncs", "dup", "drops", "errors"]
     table = _table(gap, *headings, *(["sent"] if sent is not None else []))
     tally_of = {(each.exchange, each.topic): each for each in tallies(view, sent)}
     for each in view.connections:
         for stream in each.streams:
             row = [Text(f"{each.name}:{stream.symbol} {stream.kind}"), Text(f"{stream.messages:,}")]
             row.append(Text(f"{stream.events:,}"))
-            bad = (stream.gaps, stream.resyncs, stream.duplicates, stream.dropped, stream.errors)
-            row.extend(Text(f"{count:,}", style="red" if count else "dim") for count in bad)
+            bad = (
+                stream.gaps,
+                stream.missed,
+                stream.resyncs,
+                stream.duplicates,
+                stream.dropped,
+                stream.errors,
+            )
+            row.extend(Text(_known(count), style="red" if count else "dim") for count in bad)
             tally = tally_of[each.exchange, stream.topic]
             if tally.sent is not None:
                 row.append(Text(f"{tally.sent:,}", style="green" if tally.agrees else "bold red"))

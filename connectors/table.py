@@ -67,7 +67,18 @@ def _connections(rows: list[ConnectionRow], gap: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0))
     table.add_column("connection", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for heading in ("streams", "rtt ms", "p99", "msg/s", "lag us", "p99", "gaps", "drops", "losses"):
+    for heading in (
+        "streams",
+        "rtt ms",
+        "p99",
+        "msg/s",
+        "lag us",
+        "p99",
+        "gaps",
+        "missed",
+        "drops",
+        "losses",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -80,6 +91,7 @@ def _connections(rows: list[ConnectionRow], gap: int) -> Table:
             number_text(row.lag_p50_us, 0),
             number_text(row.lag_p99_us, 0),
             _count(row.gaps),
+            _count(row.missed),
             _count(row.drops + row.errors + row.unknown),
             _count(row.losses),
         )
@@ -98,14 +110,14 @@ def _instruments(rows: list[InstrumentRow], gap: int) -> Table:
     if has_trouble:
         table.add_column("")
     for row in rows:
-        is_true = row.book in ("live", "")
+        is_true = row.book == "live" or (not row.book and row.quote in ("live", ""))
         price_style = "" if is_true else "dim strike"
         table.add_row(
             f"{row.connection}:{row.symbol}",
             Text(price_text(row.bid, row.ask), style=price_style),
             Text(price_text(row.ask, row.bid), style=price_style),
             number_text(row.spread_bps, 2),
-            _state(row.book) if row.book else "-",
+            _state(row.book) if row.book else Text("quote" if row.quote else "-", style="dim"),
             number_text(row.messages_per_s, 0),
             number_text(row.age_ms, 0),
             _count(row.gaps),

@@ -19,6 +19,11 @@ class StreamView(msgspec.Struct, frozen=True):
     dropped: int
     errors: int
     age_ms: float | None  # since the last message; None: none yet
+    missed: int | None = (
+        None  # trades that the ids say were skipped; None: nobody reads them, or ids do not tell
+    )
+    bid: float | None = None  # of the last quote
+    ask: float | None = None
 
 
 class BookView(msgspec.Struct, frozen=True):

@@ -1,7 +1,10 @@
 """picows: a WebSocket core with a synchronous, zero-copy listener API, for Python and Cython."""
 
+from picows.assembler import WSMessageAssembler
+from picows.broadcast import broadcast
 from picows.busypoll import BusyPoll
 from picows.client import ws_connect
+from picows.deflate_negotiation import PerMessageDeflate
 from picows.errors import (
     WSError,
     WSHandshakeError,
@@ -14,6 +17,7 @@ from picows.errors import (
 )
 from picows.frame import WSAutoPingStrategy, WSCloseCode, WSFrame, WSMsgType
 from picows.listener import WSListener
+from picows.receiver import WSReceiver, ws_connect_async
 from picows.server import WSServer, ws_create_server
 from picows.transport import PICOWS_DEBUG_LL, WSTransport
 from picows.upgrade import (
@@ -31,8 +35,12 @@ __author__ = "the picows-connectors maintainers"
 __all__ = [
     "ws_connect",
     "ws_create_server",
+    "ws_connect_async",
+    "broadcast",
     "WSServer",
     "WSListener",
+    "WSMessageAssembler",
+    "WSReceiver",
     "WSTransport",
     "WSFrame",
     "WSMsgType",
@@ -45,6 +53,7 @@ __all__ = [
     "WSCloseInfo",
     "WSParsedURL",
     "BusyPoll",
+    "PerMessageDeflate",
     "WSError",
     "WSHandshakeError",
     "WSInvalidMessageError",

@@ -1,5 +1,7 @@
 # Bytes that the kernel has not taken yet.
 
+from .abi cimport PICOWS_LAYOUT
+
 cdef extern from *:
     """
     #include <stddef.h>

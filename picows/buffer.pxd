@@ -1,5 +1,7 @@
 # Where received bytes lie between the kernel and the parser.
 
+from .abi cimport PICOWS_LAYOUT
+
 # The C code stands here, not in a header, so that extensions of users compile without include paths of ours.
 cdef extern from * nogil:
     """
@@ -107,7 +109,7 @@ cdef class Arena:
     """The block that all connections of one event loop read into, one after the other."""
     cdef ws_block_t* _block
     cdef object _borrower        # the Window whose bytes lie in the block now, or None
-    cdef ws_block_t* borrow(self, Window window) except NULL
+    cdef ws_block_t* borrow(self, Window window, Py_ssize_t size) except NULL
     cdef void give_back(self, Window window) noexcept
 
 

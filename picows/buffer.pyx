@@ -13,8 +13,11 @@ new one.
 from libc.string cimport memcpy, memmove
 
 
-# One recv asks for at most this much. Larger ones save syscalls under load; beyond L2 they cost cache misses.
-cdef Py_ssize_t ARENA_SIZE = 256 * 1024
+# One recv asks for at most this much, once a connection has shown that it has so much to read. Each recv
+# costs the kernel an acknowledgement and a wake-up of the sender besides the copy: CPU time per received
+# frame of 256 B with reads of up to 256 KiB, 512 KiB, 1, 2 and 4 MiB is 82, 64, 53, 42 and 41 ns (`make bench
+# BENCH_ARGS="--only firehose"`).
+cdef Py_ssize_t MAX_READ_SIZE = 2 * 1024 * 1024
 
 # A tail whose frame is at most this long goes back into the arena before the next read, so that many small
 # frames are taken with one recv. A longer frame gets a block of its own.
@@ -33,17 +36,18 @@ cdef class Arena:
     def __dealloc__(self):
         ws_block_drop(self._block)
 
-    cdef ws_block_t* borrow(self, Window window) except NULL:
-        """The shared block for one read; a fresh one if a kept view still points into the last."""
+    cdef ws_block_t* borrow(self, Window window, Py_ssize_t size) except NULL:
+        """The shared block for one read of `size` bytes; a fresh one if a kept view still points into it."""
         if self._borrower is not None and self._borrower is not window:
             raise RuntimeError("the receive arena is in use by another connection of the same event loop")
-        if self._block is not NULL and ws_block_is_shared(self._block):
+        if self._block is not NULL and (
+                <Py_ssize_t>self._block.cap < size or ws_block_is_shared(self._block)):
             ws_block_drop(self._block)
             self._block = NULL
         if self._block is NULL:
-            self._block = ws_block_new(ARENA_SIZE)
+            self._block = ws_block_new(size)
             if self._block is NULL:
-                raise MemoryError(f"no memory for the receive arena of {ARENA_SIZE} bytes")
+                raise MemoryError(f"no memory for the receive arena of {size} bytes")
         self._borrower = window
         return self._block
 
@@ -55,7 +59,7 @@ cdef class Arena:
 cdef class Window:
     def __cinit__(self, Arena arena not None, Py_ssize_t read_size=16 * 1024):
         self._arena = arena
-        self._read_size = min(max(read_size, 2048), ARENA_SIZE)
+        self._read_size = min(max(read_size, 2048), MAX_READ_SIZE)
         self.block = NULL
         self._is_own = False
         self.base = NULL
@@ -73,7 +77,7 @@ cdef class Window:
         cdef Py_ssize_t wanted
         if not self._is_own or (self._need <= SMALL_FRAME and pending <= SMALL_FRAME):
             if self._arena._borrower is None or (self._arena._borrower is self and pending == 0):
-                shared = self._arena.borrow(self)
+                shared = self._arena.borrow(self, self._read_size + SMALL_FRAME)
                 if self._is_own:
                     memcpy(ws_block_data(shared), self.base + self.start, pending)
                     ws_block_drop(self.block)
@@ -82,7 +86,7 @@ cdef class Window:
                 self.base = ws_block_data(shared)
                 self.start = 0
                 self.end = pending
-                room[0] = min(self._read_size, ARENA_SIZE - pending)
+                room[0] = self._read_size
                 return self.base + pending
             if not self._is_own:
                 # Asked for from inside a callback of another connection.
@@ -95,9 +99,9 @@ cdef class Window:
 
     cdef void commit(self, Py_ssize_t n) noexcept:
         """`n` bytes have been written to where `reserve` said."""
-        if not self._is_own and n == self._read_size and n < ARENA_SIZE:
+        if n == self._read_size and not self._is_own and n < MAX_READ_SIZE:
             # The kernel had more for us: ask for more next time.
-            self._read_size = min(2 * n, ARENA_SIZE)
+            self._read_size = min(2 * n, MAX_READ_SIZE)
         self.end += n
 
     cdef int push(self, const char* data, Py_ssize_t n) except -1:

@@ -7,8 +7,10 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from types import WrapperDescriptorType
 from typing import TYPE_CHECKING, Any
 
+from picows.deflate_negotiation import PerMessageDeflate, with_offer
 from picows.errors import WSHandshakeError, WSInvalidStatusError, without_secrets
 from picows.frame import WSAutoPingStrategy
 from picows.handshake import (
@@ -66,6 +68,7 @@ async def ws_connect(
     strict: bool = True,
     close_timeout: float = 10,
     auto_cork: bool = False,
+    compression: PerMessageDeflate | None = None,
     **kwargs: Any,
 ) -> tuple[WSTransport, WSListener]:
     """Connect to a WebSocket server.
@@ -90,7 +93,7 @@ async def ws_connect(
         headers Authorization, Cookie, Host and Proxy-*, nor the URL's user info.
     proxy: http, https, socks4, socks4a, socks5 or socks5h URL, with credentials if need be.
     proxy_ssl_context: for an https proxy; default: ssl.create_default_context().
-    read_buffer_init_size: bytes asked of the kernel at once, at first: 2 to 256 KiB; grows under load.
+    read_buffer_init_size: bytes asked of the kernel at once, at first: 2 KiB to 2 MiB; grows under load.
     socket_factory: `(host, port)` or `(parsed_url)` -> socket, or None for the usual way; plain or async. An
         unconnected socket is connected to the URL's host and port. AF_UNIX sockets must be connected.
     use_aiofastnet: accepted and ignored, so that code written for picows 2 runs.
@@ -98,6 +101,7 @@ async def ws_connect(
     close_timeout: seconds after which a graceful disconnect gives up on a peer that does not read.
     auto_cork: what callbacks send while the frames of one read are handled leaves together when the last
         one has returned: fewer system calls for a server of many small requests, a later first reply.
+    compression: PerMessageDeflate(...) offers permessage-deflate (RFC 7692); None: no compression.
     kwargs: family, proto, flags, local_addr, happy_eyeballs_delay, interleave, server_hostname, as in
         loop.create_connection.
 
@@ -120,9 +124,10 @@ async def ws_connect(
         close_timeout=close_timeout,
         strict=strict,
         auto_cork=auto_cork,
+        compression=compression,
     )
     target = parse_url(url)
-    headers = check_headers(extra_headers)
+    headers = with_offer(check_headers(extra_headers), compression)
     dialing = DialOptions.from_arguments(
         ssl_context, proxy, proxy_ssl_context, socket_factory, max_redirects, kwargs
     )
@@ -190,7 +195,7 @@ async def _connect(
 ) -> tuple[WSTransport, WSListener]:
     """One attempt at one URL. Whatever ends it early leaves no socket behind."""
     sock = await open_socket(url, dialing)
-    role = ClientRole(factory, url, headers, follows_redirects=dialing.max_redirects > 0)
+    role = ClientRole(factory, url, headers, dialing.max_redirects > 0, options.compression)
     attempts.append(role)
     connection = Connection(asyncio.get_running_loop(), role, options)
     try:
@@ -215,6 +220,7 @@ class ClientRole:
         url: WSParsedURL,
         headers: Sequence[tuple[str, str]],
         follows_redirects: bool,
+        compression: PerMessageDeflate | None = None,
     ) -> None:
         key = make_key()
         self._request = build_request(url, key, headers)
@@ -225,6 +231,7 @@ class ClientRole:
             offered_extensions(headers),
             partial(_make_listener, factory),  # not a bound method: no cycle to wait for the collector
             follows_redirects,
+            compression,
         )
         self.opened_future: asyncio.Future[tuple[WSTransport, WSListener]] = (
             asyncio.get_running_loop().create_future()
@@ -269,9 +276,15 @@ def _call_factory(factory: ListenerFactory, request: WSUpgradeRequest, response:
     try:
         return factory(request, response)
     except TypeError as first:
-        if first.__traceback__ is not None and first.__traceback__.tb_next is not None:
+        is_inside = first.__traceback__ is not None and first.__traceback__.tb_next is not None
+        if is_inside and not _is_made_in_c(factory):
             raise  # raised by code inside the factory, not by the call itself
         try:
             return factory()
         except TypeError:
             raise first from None
+
+
+def _is_made_in_c(factory: ListenerFactory) -> bool:
+    """Whether it is a class whose __init__ is Cython's: that refuses arguments from a frame of its own."""
+    return isinstance(factory, type) and isinstance(factory.__init__, WrapperDescriptorType)  # type: ignore[misc]

@@ -48,7 +48,13 @@ class DeadPeerWatch:
         connection = self._connection
         if connection.transport.is_disconnected:
             return
-        decision = self._keepalive.decide(time.monotonic(), connection.last_received_s)
+        now_s = time.monotonic()
+        last_s = connection.last_received_s
+        if not connection.transport.underlying_transport.is_reading():
+            # Whoever has paused reading does not hear the peer's answer: the silence is our own.
+            self._keepalive.on_pong()
+            last_s = now_s
+        decision = self._keepalive.decide(now_s, last_s)
         if decision.action is Action.GIVE_UP:
             connection.give_up(connection.options.auto_ping_reply_timeout)
             return

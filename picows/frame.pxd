@@ -52,6 +52,8 @@ cdef class WSFrame:
         readonly bint rsv3
         readonly bint last_in_buffer         # no further whole frame has been received
 
+        uint8_t _byte0                       # what the fields from msg_type to rsv3 were set from
+
         # Borrowed, NULL after the callback. Views may outlive it: each holds the block it points into.
         ws_block_t* _block
 
@@ -63,7 +65,7 @@ cdef class WSFrame:
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO
     cpdef bytes get_close_message(self)
     cpdef str get_close_reason(self)
-    cdef void set_type(self, int opcode) noexcept
+    cdef void set_head(self, uint8_t byte0) noexcept
     cdef void begin(self, ws_block_t* block) noexcept
     cdef void end(self) noexcept
     cdef int _check_open(self) except -1

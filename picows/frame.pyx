@@ -5,7 +5,7 @@
 A frame is a view of the receive buffer, valid while the callback runs. One WSFrame object serves all frames
 of a connection as long as nobody keeps it. Whoever does keep it, on whatever thread, finds it closed: its
 getters raise. A memoryview that is kept stays valid and unchanged; it holds the receive block it points into
-(up to 256 KiB) until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
+(under load up to 2 MiB) until it is released, so copy what you keep for long: `frame.get_payload_as_bytes()`.
 """
 
 from enum import EnumType
@@ -72,6 +72,11 @@ cdef int _speed_up_enums() except -1:
 
 _speed_up_enums()
 
+# Here, as a docstring in frame.pxd would count as a change of the layout (see abi.py).
+WSMsgType.__doc__ = "Opcode of a frame: RFC 6455 5.2 and 11.8. Compares equal to its number."
+WSCloseCode.__doc__ = "Code of a CLOSE frame: RFC 6455 7.4 and IANA's registry. NO_INFO: it carries none."
+WSAutoPingStrategy.__doc__ = "When auto ping sends: after an idle time, or each time it has passed."
+
 # Members of the Python enum by opcode; each holds a reference that is never given back.
 cdef PyObject* MEMBERS[16]
 
@@ -95,11 +100,17 @@ cdef class WSFrame:
     def __cinit__(self):
         self.payload_ptr = NULL
         self._block = NULL
-        self.set_type(0)
+        self.set_head(0)
 
-    cdef void set_type(self, int opcode) noexcept:
-        self.msg_type = <WSMsgType>opcode
-        self.msg_type_member = MEMBERS[opcode]
+    cdef void set_head(self, uint8_t byte0) noexcept:
+        """FIN, reserved bits and opcode, as they were on the wire (5.2)."""
+        self._byte0 = byte0
+        self.msg_type = <WSMsgType>(byte0 & 0x0f)
+        self.msg_type_member = MEMBERS[byte0 & 0x0f]
+        self.fin = byte0 >> 7
+        self.rsv1 = (byte0 >> 6) & 1
+        self.rsv2 = (byte0 >> 5) & 1
+        self.rsv3 = (byte0 >> 4) & 1
 
     cdef void begin(self, ws_block_t* block) noexcept:
         """The callback is about to run: the payload lies in `block`."""
@@ -160,7 +171,7 @@ cdef class WSFrame:
     cpdef object get_payload_as_memoryview(self):
         """A read-only view of the payload, without a copy.
 
-        It may be kept: then it holds the whole receive block in memory, up to 256 KiB for a few bytes.
+        It may be kept: then it holds the whole receive block in memory, under load 2 MiB for a few bytes.
         """
         return memoryview(self)
 

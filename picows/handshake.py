@@ -4,6 +4,7 @@ Client (handshake_client.py): check_headers, make_key, build_request; then respo
     check_response. Of a refusal: response_body_length, BodyReader.
 Server (handshake_server.py): request_head_end, parse_request, check_request; then build_101 or build_answer.
 Both (negotiation.py): accept_for, offered_subprotocols, offered_extensions, origin_is_allowed.
+permessage-deflate is offered, chosen and checked in deflate_negotiation.py.
 The grammar beneath is http1.py. This module is the one that the core imports.
 """
 

@@ -23,9 +23,13 @@ cdef class Callbacks:
     """The per-frame callbacks of one listener, looked up once."""
     cdef:
         readonly WSListener listener
-        object _on_frame             # a Python callable, or None: through the vtable
-        bint _on_frame_wants_self
+        object on_frame              # a Python callable, or None: through the vtable
+        bint _wants_self
         object _is_pong
 
-    cdef int frame(self, WSTransport transport, WSFrame frame) except -1
+    # on_ws_frame, where on_frame is not None
+    cdef int call(self, WSTransport transport, WSFrame frame) except -1
     cdef bint is_pong(self, WSFrame frame) except? 0
+
+
+cdef tuple find_override(WSListener listener, WSListener plain, str name, int slot)

@@ -1,11 +1,13 @@
 """Types of picows.listener; the documentation stands in listener.pyx."""
 
-from typing import final
+from typing import Final, final
 
 from typing_extensions import disjoint_base
 
 from picows.frame import WSFrame
 from picows.transport import WSTransport
+
+__pyx_capi__: Final[dict[str, object]]
 
 @disjoint_base
 class WSListener:

@@ -118,27 +118,26 @@ ws_listener_install(WSListener, WSListener.__new__(WSListener))
 cdef class Callbacks:
     def __cinit__(self, WSListener listener not None):
         self.listener = listener
-        self._on_frame, self._on_frame_wants_self = _find_override(listener, "on_ws_frame", SLOT_ON_WS_FRAME)
-        self._is_pong, wants_self = _find_override(
-            listener, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
+        self.on_frame, self._wants_self = find_override(
+            listener, _plain, "on_ws_frame", SLOT_ON_WS_FRAME)
+        self._is_pong, wants_self = find_override(
+            listener, _plain, "is_user_specific_pong", SLOT_IS_USER_SPECIFIC_PONG)
         if wants_self:
             self._is_pong = listener.is_user_specific_pong
 
-    cdef int frame(self, WSTransport transport, WSFrame frame) except -1:
+    cdef int call(self, WSTransport transport, WSFrame frame) except -1:
+        """Call the on_ws_frame that Python would call."""
         cdef PyObject* args[4]
-        if self._on_frame is None:
-            self.listener.on_ws_frame(transport, frame)
-            return 0
         args[0] = NULL      # room that the callee may use: PY_VECTORCALL_ARGUMENTS_OFFSET
-        if self._on_frame_wants_self:
+        if self._wants_self:
             args[1] = <PyObject*>self.listener
             args[2] = <PyObject*>transport
             args[3] = <PyObject*>frame
-            PyObject_Vectorcall(self._on_frame, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
+            PyObject_Vectorcall(self.on_frame, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         else:
             args[1] = <PyObject*>transport
             args[2] = <PyObject*>frame
-            PyObject_Vectorcall(self._on_frame, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
+            PyObject_Vectorcall(self.on_frame, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         return 0
 
     cdef bint is_pong(self, WSFrame frame) except? 0:
@@ -147,9 +146,13 @@ cdef class Callbacks:
         return self._is_pong(frame)
 
 
-cdef tuple _find_override(WSListener listener, str name, int slot):
+cdef WSListener _plain = WSListener()
+
+
+cdef tuple find_override(WSListener listener, WSListener plain, str name, int slot):
     """What Python would call, and whether it wants self in front: a plain function does. (None, False): C.
 
+    plain: an instance of the very class that declares `name`; slot: where `name` is in its vtable.
     The instance's __dict__ is not asked for: that would turn its inline attributes into a dict for good.
     """
     owner = next(owner for owner in type(listener).__mro__ if name in owner.__dict__)
@@ -157,11 +160,11 @@ cdef tuple _find_override(WSListener listener, str name, int slot):
     bound = getattr(listener, name)
     if not hasattr(found, "__get__") or bound != found.__get__(listener, type(listener)):
         return bound, False      # an attribute of the instance, or a callable object
-    if owner is WSListener:
+    if owner is type(plain):
         return None, False
     if isinstance(found, FunctionType):
         return found, True
-    if not ws_is_heap_type(owner) and ws_vtable(listener)[slot] != (<void**>ws_listener_vtable)[slot]:
+    if not ws_is_heap_type(owner) and ws_vtable(listener)[slot] != ws_vtable(plain)[slot]:
         return None, False
     return bound, False
 

@@ -21,6 +21,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER = rf'[ \t]*;[ \t]*{_NAME}(?:[ \t]*=[ \t]*(?:{_NAME}|"{_NAME}"))?'
+_PARAMETER_PARTS = re.compile(rf'[ \t]*;[ \t]*({_NAME})(?:[ \t]*=[ \t]*(?:({_NAME})|"({_NAME})"))?')
 # One element of Sec-WebSocket-Extensions: a name, and parameters whose values may be quoted (RFC 6455 9.1).
 _EXTENSION = re.compile(rf"[ \t]*(?:({_NAME})(?:{_PARAMETER})*[ \t]*)?(?:,|\Z)")
 
@@ -41,7 +42,16 @@ def offered_extensions(headers: Headers) -> list[str]:
 
     Raises ValueError if the header does not follow RFC 6455 9.1.
     """
-    names: list[str] = []
+    return [name for name, _ in extension_offers(headers)]
+
+
+def extension_offers(headers: Headers) -> list[tuple[str, list[tuple[str, str | None]]]]:
+    """The elements of Sec-WebSocket-Extensions in order: (extension, [(parameter, value or None), ...]).
+
+    Quotes around a value are taken off: what is inside them is a token too (RFC 6455 9.1). Raises ValueError
+    if the header is malformed.
+    """
+    offers: list[tuple[str, list[tuple[str, str | None]]]] = []
     for value in _as_multidict(headers).getall("Sec-WebSocket-Extensions", []):
         position = 0
         while position < len(value):
@@ -49,9 +59,10 @@ def offered_extensions(headers: Headers) -> list[str]:
             if match is None:
                 raise ValueError(f"malformed Sec-WebSocket-Extensions: {value!r}")
             if match[1]:
-                names.append(match[1])
+                found = _PARAMETER_PARTS.finditer(value, match.end(1), match.end())
+                offers.append((match[1], [(part[1], part[2] or part[3]) for part in found]))
             position = match.end()
-    return names
+    return offers
 
 
 def _as_multidict(headers: Headers) -> CIMultiDict[str]:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from picows.deflate_negotiation import PerMessageDeflate
 from picows.keepalive import PING_WHEN_IDLE, check_options
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
@@ -29,6 +30,7 @@ class ConnectionOptions:
     close_timeout: float = 10
     strict: bool = True
     auto_cork: bool = False
+    compression: PerMessageDeflate | None = None
 
     def __post_init__(self) -> None:
         if self.enable_auto_ping:
@@ -37,6 +39,8 @@ class ConnectionOptions:
         _check_number("close_timeout", self.close_timeout)
         _check_size("max_frame_size", self.max_frame_size, 1)
         _check_size("read_buffer_init_size", self.read_buffer_init_size, 1)  # from 2048 on it is heeded
+        if self.compression is not None and not isinstance(self.compression, PerMessageDeflate):
+            raise TypeError(f"compression: expected a PerMessageDeflate or None, got {self.compression!r}")
 
 
 def _check_number(name: str, value: float | None, *, or_none: bool = False) -> None:

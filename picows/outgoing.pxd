@@ -2,6 +2,8 @@
 
 from libc.stdint cimport uint8_t
 
+from .abi cimport PICOWS_LAYOUT
+
 
 cdef class OutgoingRules:
     """RFC 6455 5.2, 5.4 and 5.5 for the frames that one side sends."""
@@ -14,5 +16,6 @@ cdef class OutgoingRules:
     cdef int _check_order(self, int msg_type, bint fin) except -1
 
 
+cdef int refuse_call(str method, bint is_foreign_thread) except -1
 cdef int check_close(int code, bytes reason) except -1
 cdef bytes as_payload(object message)

@@ -47,6 +47,15 @@ cdef class OutgoingRules:
         return 0
 
 
+cdef int refuse_call(str method, bint is_foreign_thread) except -1:
+    """RuntimeError for a call of WSTransport.method. Here, so that no compiler makes it part of each send."""
+    if is_foreign_thread:
+        raise RuntimeError(
+            f"WSTransport.{method} called from a wrong thread: a transport belongs to the thread "
+            f"that runs its event loop; use loop.call_soon_threadsafe")
+    raise RuntimeError(f"WSTransport.{method} called before the connection was made")
+
+
 cdef int check_close(int code, bytes reason) except -1:
     """ValueError for a CLOSE frame that must not be sent: 7.4, 5.5.1. Code 0: neither code nor reason."""
     if code == 0:

@@ -20,7 +20,12 @@ cdef class FrameParser:
         uint8_t _allowed_rsv             # bits that an extension has given a meaning (4 = RSV1)
         readonly Py_ssize_t max_frame_size
 
-        # The header that is read and judged, but whose payload may be on its way still
+        # The frame at window.start, if it needs no judging (see ws_ordinary_frame): size in all, and of the
+        # header; else 0
+        Py_ssize_t _ordinary
+        unsigned _ordinary_head
+
+        # Else the header that is read and judged, but whose payload may be on its way still
         ws_header_t _header
         bint _has_header
         object _error                    # what is wrong with that header
@@ -34,10 +39,13 @@ cdef class FrameParser:
         Window _own_window               # of the bytes given to feed()
 
     cdef int next(self, Window window, WSFrame frame) except -1
-    cdef int _look_ahead(self, Window window) except -1
+    cdef int _next_other(self, Window window, WSFrame frame) except -1
+    cdef int _look_ahead(self, Window window, WSFrame frame) except -1
+    cdef int _read_header(self, const uint8_t* start, Py_ssize_t avail) except -1
     cdef object _judge(self, const uint8_t* start, Py_ssize_t avail, int size)
     cdef object _judge_early(self, Py_ssize_t avail)
     cdef object _judge_data(self)
     cdef int _check_payload(self, const uint8_t* payload, Py_ssize_t size) except -1
     cdef int _check_close(self, const uint8_t* payload, Py_ssize_t size) except -1
+    cdef int _fail_text(self) except -1
     cdef int _fail(self, object error) except -1

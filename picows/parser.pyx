@@ -6,6 +6,7 @@ the error is raised by the call after it. From then on the parser is failed for 
 
 import cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from .errors import WSProtocolError
 
@@ -18,6 +19,7 @@ from .wire cimport (
     ws_close_code_is_valid_received,
     ws_header_parse,
     ws_mask,
+    ws_ordinary_frame,
     ws_utf8_feed,
 )
 
@@ -42,6 +44,7 @@ cdef class FrameParser:
         self._allowed_rsv = allowed_rsv
         self.is_failed = False
         self.need = 2
+        self._ordinary = 0
         self._has_header = False
         self._error = None
         self._opcode = 0
@@ -97,6 +100,44 @@ cdef class FrameParser:
 
         The payload lies in the window, unmasked, until the window is settled or written to.
         """
+        cdef Py_ssize_t total = self._ordinary
+        cdef Py_ssize_t avail = window.end - window.start
+        cdef Py_ssize_t size
+        cdef uint8_t* start
+        cdef uint8_t* payload
+        cdef uint32_t mask
+        if total == 0:
+            return self._next_other(window, frame)
+        if avail < total:
+            return 0
+        start = <uint8_t*>window.base + window.start
+        payload = start + self._ordinary_head
+        size = total - self._ordinary_head
+        if self._wants_mask:
+            memcpy(&mask, payload - 4, 4)
+            ws_mask(payload, payload, size, mask, 0)
+        if start[0] == 0x81 and self._is_strict:
+            if ws_utf8_feed(WS_UTF8_ACCEPT, payload, size) != WS_UTF8_ACCEPT:
+                self._fail_text()
+        frame.payload_ptr = <char*>payload
+        frame.payload_size = size
+        if frame._byte0 != start[0]:
+            frame.set_head(start[0])
+        window.start += total
+        avail -= total
+        # As _look_ahead; it is nearly always another ordinary frame.
+        self._ordinary = total = ws_ordinary_frame(
+            start + total, avail, self._wants_mask, self.max_frame_size, &self._ordinary_head)
+        if total == 0:
+            self._look_ahead(window, frame)
+            return 1
+        self.need = total
+        frame.tail_size = avail
+        frame.last_in_buffer = avail < total
+        return 1
+
+    cdef int _next_other(self, Window window, WSFrame frame) except -1:
+        """`next` for a frame that is not known to be ordinary."""
         cdef ws_header_t* header = &self._header
         cdef Py_ssize_t size, total
         cdef uint8_t* payload
@@ -104,7 +145,9 @@ cdef class FrameParser:
             window.start = window.end
             return 0
         if not self._has_header:
-            self._look_ahead(window)
+            self._look_ahead(window, None)
+            if self._ordinary:
+                return self.next(window, frame)
         if self._error is not None:
             self._fail(self._error)
         if not self._has_header:
@@ -120,39 +163,40 @@ cdef class FrameParser:
             self._check_payload(payload, size)
         elif self._is_strict:
             self._opcode = 0 if header.fin else (header.opcode or self._opcode)
-
         frame.payload_ptr = <char*>payload
         frame.payload_size = size
-        frame.set_type(header.opcode)
-        frame.fin = header.fin
-        frame.rsv1 = header.rsv1
-        frame.rsv2 = header.rsv2
-        frame.rsv3 = header.rsv3
+        frame.set_head((<uint8_t*>window.base)[window.start])
         window.start += total
-        frame.tail_size = window.end - window.start
-        self._look_ahead(window)
-        frame.last_in_buffer = (
-            self._error is not None or self._is_closed or window.end - window.start < self.need)
+        self._look_ahead(window, frame)
         return 1
 
-    cdef int _look_ahead(self, Window window) except -1:
-        """Read the next header, if it is there, and judge it; what is wrong is told when its turn comes."""
+    cdef int _look_ahead(self, Window window, WSFrame frame) except -1:
+        """Read the next header, if it is there, and judge it; what is wrong is told when its turn comes.
+
+        frame: the one in front of it, whose fields about what follows are filled; or None.
+        """
         cdef const uint8_t* start = <const uint8_t*>window.base + window.start
         cdef Py_ssize_t avail = window.end - window.start
-        cdef int size
         self._has_header = False
+        self._ordinary = 0
+        if self._opcode == 0 and not self._is_closed:
+            self._ordinary = ws_ordinary_frame(
+                start, avail, self._wants_mask, self.max_frame_size, &self._ordinary_head)
+        if self._ordinary != 0:
+            self.need = self._ordinary
+        else:
+            self._read_header(start, avail)
+        if frame is not None:
+            frame.tail_size = avail
+            frame.last_in_buffer = avail < self.need or self._error is not None or self._is_closed
+        return 0
+
+    cdef int _read_header(self, const uint8_t* start, Py_ssize_t avail) except -1:
+        cdef int size
         self.need = 2
         if self._is_closed or avail == 0:
             return 0
         size = ws_header_parse(start, avail, &self._header)
-        if (size > 0 and (self._header.opcode == 1 or self._header.opcode == 2) and self._opcode == 0
-                and self._header.fin and not (self._header.rsv1 | self._header.rsv2 | self._header.rsv3)
-                and bool(self._header.masked) == self._wants_mask
-                and self._header.payload_len <= <uint64_t>self.max_frame_size):
-            # Nearly every frame: a whole message. All that `_judge` would ask is true of it.
-            self._has_header = True
-            self.need = size + <Py_ssize_t>self._header.payload_len
-            return 0
         self._error = self._judge(start, avail, size)
         if size > 0 and self._error is None:
             self._has_header = True
@@ -200,6 +244,8 @@ cdef class FrameParser:
             return _violation(
                 f"5.2: received reserved bits rsv1={header.rsv1} rsv2={header.rsv2} rsv3={header.rsv3}, "
                 f"and no extension was negotiated that defines them")
+        if header.rsv1 and (header.opcode == 0 or header.opcode >= 8):
+            return _violation("RFC 7692 6: received a CONTINUATION or control frame with RSV1")
         return self._judge_data() if header.opcode < 8 else None
 
     cdef object _judge_data(self):
@@ -224,8 +270,7 @@ cdef class FrameParser:
         if not self._is_opaque:
             self._utf8_state = ws_utf8_feed(self._utf8_state, payload, size)
             if self._utf8_state == WS_UTF8_REJECT or (header.fin and self._utf8_state != WS_UTF8_ACCEPT):
-                self._fail(WSProtocolError(
-                    WSCloseCode.INVALID_TEXT, "8.1: received a text message that is not UTF-8"))
+                self._fail_text()
         self._opcode = 0 if header.fin else 1
         return 0
 
@@ -243,9 +288,14 @@ cdef class FrameParser:
         self._is_closed = self._is_strict
         return 0
 
+    cdef int _fail_text(self) except -1:
+        self._fail(WSProtocolError(
+            WSCloseCode.INVALID_TEXT, "8.1: received a text message that is not UTF-8"))
+
     cdef int _fail(self, object error) except -1:
         """The one door for every failure: terminal, told once."""
         self.is_failed = True
+        self._ordinary = 0
         self._has_header = False
         self._error = None
         raise error

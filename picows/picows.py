@@ -1,5 +1,7 @@
 """The names of the core under the module path that picows 2 had them at."""
 
+from picows.assembler import WSMessageAssembler
+from picows.broadcast import broadcast
 from picows.errors import (
     WSHandshakeError,
     WSInvalidHeaderError,
@@ -32,10 +34,12 @@ __all__ = [
     "WSInvalidStatusError",
     "WSInvalidUpgradeError",
     "WSListener",
+    "WSMessageAssembler",
     "WSMsgType",
     "WSProtocolError",
     "WSTransport",
     "WSUpgradeRequest",
     "WSUpgradeResponse",
     "WSUpgradeResponseWithListener",
+    "broadcast",
 ]

@@ -1,5 +1,6 @@
 # One connection: stream, handshake, parser, keep-alive and listener tied together.
 
+from .deflate cimport Inflater
 from .frame cimport WSFrame
 from .listener cimport Callbacks, WSListener
 from .parser cimport FrameParser
@@ -22,6 +23,7 @@ cdef class Connection(StreamOwner):
         WSListener _listener
         Callbacks _callbacks
         FrameParser _parser
+        Inflater _inflater               # None: no compression was agreed on
         WSFrame _frame
         bint _is_busy                    # with received bytes: frames point into the window
         bint _in_callback                # an exception now is the listener's, not the parser's

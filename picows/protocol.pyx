@@ -6,9 +6,11 @@ calls `on_received`, which parses and calls the listener. Every failure goes thr
 
 import time
 
+import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from .deadpeer import DeadPeerWatch
+from .deflate import codecs
 from .errors import WSProtocolError
 from .listener import has_override
 from .upgrading import Refused
@@ -121,8 +123,10 @@ cdef class Connection(StreamOwner):
             return 0
         self.transport.request = upgraded.request
         self.transport.response = upgraded.response
-        self._parser = FrameParser(
-            self.transport.is_client_side, self.options.strict, self.options.max_frame_size)
+        if upgraded.deflate is not None:
+            self._inflater, self.transport.deflater = codecs(upgraded.deflate, self.options.strict)
+        self._parser = FrameParser(self.transport.is_client_side, self.options.strict,
+                                   self.options.max_frame_size, 0 if self._inflater is None else 4)
         if answer:
             self._stream.write(PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer), NULL, 0)
         self.is_open = True
@@ -178,6 +182,7 @@ cdef class Connection(StreamOwner):
         self.window.clear()
         self._callbacks = None
         self._listener = None
+        self._inflater = self.transport.deflater = None
         self.transport.ping_sender = None
         return 0
 
@@ -196,6 +201,8 @@ cdef class Connection(StreamOwner):
                 self._fail(exc, WSCloseCode.INTERNAL_ERROR, "")
                 self.window.clear()
                 raise
+        if self._inflater is not None:
+            self._inflater.release()
         if self.transport.is_delivering:
             self.window.settle(self._parser.need)
         else:
@@ -207,11 +214,14 @@ cdef class Connection(StreamOwner):
         cdef WSTransport transport = self.transport
         cdef FrameParser parser = self._parser
         cdef WSFrame frame = self._frame
+        cdef Callbacks callbacks = self._callbacks
         self._in_callback = False
         while transport.is_delivering:
             if parser.next(window, frame) == 0:
                 return 0
-            frame.begin(window.block)
+            frame._block = window.block      # open: see WSFrame
+            if self._inflater is not None:
+                self._inflater.inflate(frame)
             self._in_callback = True
             if transport.is_debug:
                 self._logger.log(PICOWS_DEBUG_LL, "received %s", frame)
@@ -219,10 +229,14 @@ cdef class Connection(StreamOwner):
                 pass
             elif transport.expects_pong and self._take_pong(frame):
                 pass
+            elif callbacks.on_frame is None:
+                callbacks.listener.on_ws_frame(transport, frame)
             else:
-                self._callbacks.frame(transport, frame)
+                callbacks.call(transport, frame)
             self._in_callback = False
-            frame.end()
+            with cython.critical_section(frame):    # and closed: see WSFrame.end
+                frame.payload_ptr = NULL
+                frame._block = NULL
             if Py_REFCNT(frame) > 2:
                 # Somebody keeps it, besides this function and self._frame: leave it to them.
                 self._frame = frame = WSFrame()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from picows.accept import Acceptor
+from picows.deflate_negotiation import PerMessageDeflate
 from picows.frame import WSAutoPingStrategy
 from picows.listening import listening_sockets
 from picows.options import ConnectionOptions, Logger, get_logger
@@ -41,6 +42,7 @@ async def ws_create_server(
     strict: bool = True,
     close_timeout: float = 10,
     auto_cork: bool = False,
+    compression: PerMessageDeflate | None = None,
     ssl: ssl_module.SSLContext | None = None,
     path: str | os.PathLike[str] | None = None,
     sock: socket.socket | None = None,
@@ -65,6 +67,7 @@ async def ws_create_server(
     websocket_handshake_timeout: seconds a client has for TLS and its upgrade request.
     reuse_port: several servers, in threads or processes, share the port (SO_REUSEPORT).
     keep_alive: connections are probed by TCP (SO_KEEPALIVE); auto ping finds a dead peer much sooner.
+    compression: PerMessageDeflate(...) accepts permessage-deflate (RFC 7692) where a client offers it.
     The other options: see ws_connect.
 
     Exceptions of listeners are logged, see the README.
@@ -84,6 +87,7 @@ async def ws_create_server(
         close_timeout=close_timeout,
         strict=strict,
         auto_cork=auto_cork,
+        compression=compression,
     )
     if not callable(ws_listener_factory):
         raise TypeError(f"ws_listener_factory: expected a callable, got {type(ws_listener_factory).__name__}")
@@ -261,7 +265,7 @@ class ServerRole:
 
     def __init__(self, server: WSServer) -> None:
         self._server = server
-        self._upgrade = ServerUpgrade(server._factory)
+        self._upgrade = ServerUpgrade(server._factory, server._options.compression)
         self._timer: asyncio.TimerHandle | None = None
 
     def start_timeout(self, connection: Connection) -> None:

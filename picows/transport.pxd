@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint8_t
 
+from .deflate cimport Deflater
 from .frame cimport WSCloseCode, WSMsgType
 from .framing cimport FrameWriter
 from .outgoing cimport OutgoingRules
@@ -31,6 +32,7 @@ cdef class WSTransport:
         object logger
         object pings                       # Pings, None before the first one
         object ping_sender                 # sends the listener's ping
+        Deflater deflater                  # None: nothing is compressed
         object stored_error                # what wait_disconnected raises
 
         OutgoingRules _rules
@@ -63,5 +65,6 @@ cdef class WSTransport:
 
     cdef int _check(self, str method) except -1
     cdef int _send_any(self, int msg_type, object message, bint fin, uint8_t rsv) except -1
+    cdef int _put_packed(self, bytes payload) except -1
     cdef int _put(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1
     cdef int _send_close(self, int code, bytes reason) except -1

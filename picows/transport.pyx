@@ -19,7 +19,7 @@ from .upgrade import WSCloseHandshake, WSCloseInfo
 from .cork cimport Cork
 from .frame cimport WSCloseCode, WSMsgType
 from .framing cimport FrameWriter
-from .outgoing cimport OutgoingRules, as_payload, check_close
+from .outgoing cimport OutgoingRules, as_payload, check_close, refuse_call
 from .stream.base cimport Stream
 from .stream.loopio cimport loop_io
 from .wire cimport WS_HEADER_MAX
@@ -83,6 +83,7 @@ cdef class WSTransport:
         """Send buffer[msg_offset:] without a copy. The header is written in front of it, and a client masks
         the payload in place: the bytearray's content is undefined afterwards.
 
+        Where compression was agreed on it is the same as send(): compressed, hence with a copy.
         ValueError unless 14 <= msg_offset <= len(buffer), and for CLOSE.
         """
         self._check("send_reuse_external_bytearray")
@@ -106,6 +107,9 @@ cdef class WSTransport:
         if msg_type == WSMsgType.CLOSE:
             raise ValueError("a CLOSE frame is sent with send_close()")
         cdef uint8_t rsv = <uint8_t>((rsv1 << 6) | (rsv2 << 5) | (rsv3 << 4))
+        if self.deflater is not None:
+            self._send_any(msg_type, buffer[:size], fin, rsv)
+            return None
         self._rules.check(msg_type, size, fin, rsv)
         cdef uint8_t byte0 = <uint8_t>((fin << 7) | rsv | <int>msg_type)
         if self.is_debug:
@@ -150,6 +154,8 @@ cdef class WSTransport:
         cdef Py_ssize_t size = 0
         cdef const char* data = NULL
         cdef uint8_t byte0 = <uint8_t>((fin << 7) | rsv | (msg_type & 0x0f))
+        if self.deflater is not None and msg_type < WSMsgType.CLOSE:
+            return self._put_packed(self.deflater.pack(self._rules, msg_type, message, fin, rsv))
         if PyBytes_CheckExact(message):
             data = PyBytes_AS_STRING(message)
             size = PyBytes_GET_SIZE(message)
@@ -180,6 +186,9 @@ cdef class WSTransport:
             self.send_close(int.from_bytes(payload[:2], "big"), payload[2:])
         else:
             self.send_close()
+
+    cdef int _put_packed(self, bytes payload) except -1:
+        return self._put(self.deflater.byte0, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
 
     cdef int _put(self, uint8_t byte0, const char* data, Py_ssize_t size) except -1:
         if self.is_debug:
@@ -343,13 +352,9 @@ cdef class WSTransport:
     # ------------------------------------------------------------------ helpers
 
     cdef int _check(self, str method) except -1:
-        if PyThread_get_thread_ident() != self._thread:
-            raise RuntimeError(
-                f"WSTransport.{method} called from a wrong thread: a transport belongs to the thread "
-                f"that runs its event loop; use loop.call_soon_threadsafe")
-        if self.underlying_transport is None:
-            raise RuntimeError(f"WSTransport.{method} called before the connection was made")
-        return 0
+        if PyThread_get_thread_ident() == self._thread and self.underlying_transport is not None:
+            return 0
+        return refuse_call(method, PyThread_get_thread_ident() != self._thread)
 
     def _say_mute(self, str method):
         if self.is_debug:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from picows.errors import WSHandshakeError, WSInvalidStatusError
+from picows.deflate_negotiation import EXTENSION, HEADER, Agreed, PerMessageDeflate, check_answer, choose
+from picows.errors import WSHandshakeError, WSInvalidHeaderError, WSInvalidStatusError
 from picows.handshake import (
     MAX_BODY_BYTES,
     BodyReader,
@@ -16,6 +17,7 @@ from picows.handshake import (
     check_request,
     check_response,
     is_interim,
+    offered_extensions,
     parse_request,
     parse_response,
     refusal_bytes,
@@ -41,6 +43,7 @@ class Upgraded(NamedTuple):
     response: WSUpgradeResponse
     to_send: bytes  # the server's 101; empty on the client side
     rest: bytes  # frames that came right behind the handshake
+    deflate: Agreed | None = None  # permessage-deflate, if both sides want it
 
 
 class Refused(Exception):
@@ -58,6 +61,7 @@ class ClientUpgrade:
 
     make_listener: called with (request, response) once the answer is a valid 101.
     follows_redirects: the body of a redirect is not waited for; nobody reads it.
+    compression: what the request has offered with deflate_negotiation.with_offer().
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class ClientUpgrade:
         extensions: list[str],
         make_listener: Callable[[WSUpgradeRequest, WSUpgradeResponse], WSListener],
         follows_redirects: bool = False,
+        compression: PerMessageDeflate | None = None,
     ) -> None:
         self._request = request
         self._key = key
@@ -75,6 +80,7 @@ class ClientUpgrade:
         self._extensions = extensions
         self._make_listener = make_listener
         self._follows_redirects = follows_redirects
+        self._compression = compression
         self._is_followed = False
         self._received = bytearray()
         self._seen = 0
@@ -106,6 +112,7 @@ class ClientUpgrade:
     def _judge(self, response: WSUpgradeResponse, head: bytes, rest: bytes) -> Upgraded | None:
         try:
             check_response(response, self._key, self._subprotocols, self._extensions, head)
+            deflate = self._check_deflate(response, head)
         except WSInvalidStatusError as refusal:
             self._refusal = refusal
             self._body = BodyReader(response_body_length(response))
@@ -116,7 +123,15 @@ class ClientUpgrade:
             exc.raw_body = rest
             raise
         listener = self._make_listener(self._request, response)
-        return Upgraded(listener, self._request, response, b"", rest)
+        return Upgraded(listener, self._request, response, b"", rest, deflate)
+
+    def _check_deflate(self, response: WSUpgradeResponse, head: bytes) -> Agreed | None:
+        try:
+            return check_answer(response.headers, self._compression)
+        except ValueError as exc:
+            value = ", ".join(response.headers.getall(HEADER))
+            message = f"header {HEADER}: {exc}, in {value!r}"
+            raise WSInvalidHeaderError(message, HEADER, value, head, response=response) from None
 
     def _feed_body(self, data: bytes) -> None:
         """Collect the body of a refusal; raise the refusal when it is complete, long enough or of no use."""
@@ -146,10 +161,16 @@ class ClientUpgrade:
 
 
 class ServerUpgrade:
-    """What a client asks for, and what the user's factory makes of it."""
+    """What a client asks for, and what the user's factory makes of it.
 
-    def __init__(self, factory: Callable[[WSUpgradeRequest], Any]) -> None:
+    compression: permessage-deflate is accepted where it is offered; None: never.
+    """
+
+    def __init__(
+        self, factory: Callable[[WSUpgradeRequest], Any], compression: PerMessageDeflate | None = None
+    ) -> None:
         self._factory = factory
+        self._compression = compression
         self._received = bytearray()
         self._seen = 0
 
@@ -197,12 +218,31 @@ class ServerUpgrade:
             error = TypeError(f"the listener factory: expected {expected}, got {type(listener).__name__}")
             raise _internal_error("the listener factory returned a wrong type") from error
         try:
+            response, deflate = self._choose_deflate(request, response)
             answer = build_101(key, response, request)
         except (TypeError, ValueError) as exc:
             raise _internal_error("the listener factory's response cannot be sent") from exc
         if response is None:
             response = WSUpgradeResponse.create_101_response()
-        return Upgraded(listener, request, response, answer, rest)
+        return Upgraded(listener, request, response, answer, rest, deflate)
+
+    def _choose_deflate(
+        self, request: WSUpgradeRequest, response: WSUpgradeResponse | None
+    ) -> tuple[WSUpgradeResponse | None, Agreed | None]:
+        """The response with our choice in it. ValueError if the factory's own response speaks of it."""
+        chosen = choose(request.headers, self._compression)
+        own = offered_extensions(response.headers) if response is not None and self._compression else []
+        if EXTENSION in own:
+            raise ValueError(f"compression answers {EXTENSION}; leave it out of the response")
+        if chosen is None:
+            return response, None
+        element, agreed = chosen
+        if response is None:
+            response = WSUpgradeResponse.create_101_response()
+        headers = response.headers.copy()  # the factory may use its response again
+        # In one line: RFC 6455 11.3.2 allows a response only one.
+        headers[HEADER] = ", ".join([*headers.getall(HEADER, []), element])
+        return WSUpgradeResponse(response.version, response.status, headers, response.body), agreed
 
     def _plain(self, response: WSUpgradeResponse) -> Refused:
         try:

@@ -97,6 +97,33 @@ static inline int ws_header_parse(const uint8_t *p, size_t avail, ws_header_t *o
     return out->header_len;
 }
 
+/* The size in all of an ordinary frame whose header is at p[0..avail): a whole TEXT or BINARY message (FIN, no
+ * reserved bit) of less than 64 KiB, masked as `masked` says (0 or 1), of at most max_len bytes. *head gets the
+ * header's size. 0: anything else, or more bytes are wanted; ws_header_parse tells which.
+ *
+ * Nearly every frame is ordinary, and of an ordinary one there is nothing left to judge but its text. */
+static inline size_t ws_ordinary_frame(const uint8_t *p, size_t avail, unsigned masked, uint64_t max_len,
+                                       unsigned *head)
+{
+    if (avail < 4)
+        return 0;
+
+    const unsigned len7 = p[1] ^ (masked << 7); /* 128 or more where the mask bit is wrong */
+    size_t len = len7;
+    unsigned size = 2 + 4 * masked;
+
+    if (len7 >= 126) {
+        len = (size_t)p[2] << 8 | p[3];
+        if (len7 != 126 || len < 126)
+            return 0;
+        size += 2;
+    }
+    if ((p[0] != 0x82 && p[0] != 0x81) || len > max_len || avail < size)
+        return 0;
+    *head = size;
+    return size + len;
+}
+
 /* Size in bytes (2..14) of the header that announces payload_len. */
 static inline size_t ws_header_size(uint64_t payload_len, int masked)
 {

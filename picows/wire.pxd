@@ -23,6 +23,9 @@ cdef extern from "wire.h" nogil:
 
     # >0: header length, out filled; 0: more bytes wanted; <0: WS_ERR_*
     int ws_header_parse(const uint8_t *p, size_t avail, ws_header_t *out) noexcept
+    # Header and payload size of a frame that needs no judging; 0: ask ws_header_parse
+    size_t ws_ordinary_frame(const uint8_t *p, size_t avail, unsigned masked, uint64_t max_len,
+                             unsigned *head) noexcept
     size_t ws_header_size(uint64_t payload_len, int masked) noexcept
     size_t ws_header_write(uint8_t *out, uint8_t byte0, int masked, uint32_t mask,
                            uint64_t payload_len) noexcept

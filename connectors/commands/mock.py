@@ -52,6 +52,11 @@ if TYPE_CHECKING:
     "--port", default=0, help="First port; each venue takes two (WebSocket, REST). Default: free ones."
 )
 @click.option("--tls", is_flag=True, help="wss and https, with a certificate made for this run.")
+@click.option(
+    "--ca-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --tls: the authority to trust goes into this file; default: a temporary one.",
+)
 @click.option("--no-limits", is_flag=True, help="Do not enforce the venue's limits.")
 @click.option(
     "--fault",
@@ -76,6 +81,7 @@ def mock(
     host: str,
     port: int,
     tls: bool,
+    ca_file: Path | None,
     no_limits: bool,
     faults: Sequence[str],
     lists_faults: bool,
@@ -101,6 +107,8 @@ def mock(
         return
     from connectors.mock.serve import MockOptions
 
+    if ca_file is not None and not tls:
+        raise click.UsageError("--ca-file is written with --tls; expected both")
     names = _names(exchanges, is_all, captures, dirs)
     options = [
         MockOptions(
@@ -114,6 +122,7 @@ def mock(
             port=port and port + 2 * index,
             rest_port=port and port + 2 * index + 1,
             uses_tls=tls,
+            ca_file=ca_file,
             uses_limits=not no_limits,
             faults=tuple(faults),
             exchange_dirs=tuple(dirs),
@@ -162,6 +171,9 @@ def _announce(mocks: list[MockExchange]) -> None:
         click.echo(f"  rest_url: {mock.rest_url}")
         if mock.ca_file:
             click.echo(f"  tls: {{ca_file: {mock.ca_file}}}")
+    authorities = {mock.ca_file for mock in mocks if mock.ca_file}
+    for ca_file in authorities:
+        click.echo(f"# one authority for all of them: {ca_file}")
     click.echo("# Ctrl-C stops")
 
 

@@ -99,6 +99,8 @@ class _Player:
                         self._look()
             finally:
                 replay.close()
+            if replay.hub.exit_reason:
+                self.code, self._reason = ExitCode.FAILED, replay.hub.exit_reason
             self._report.finish(replay.view(), reason=self._reason, sent=None)
 
     def sleep(self, seconds: float) -> None:

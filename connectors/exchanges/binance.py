@@ -27,6 +27,7 @@ from connectors.decoding import (
 )
 from connectors.errors import DecodeError
 from connectors.exchange import Inbound, Kind, Payload
+from connectors.flat import Flat, FlatQuote, FlatTrade
 from connectors.instrument import Instrument, Stream
 from connectors.sink import Sink
 
@@ -228,6 +229,22 @@ class _Binance(TypedExchange):
             "funding": self._funding,
             "liquidation": self._liquidation,
         }
+
+    def flat(self, stream: Stream) -> Flat | None:
+        """Trades and quotes are flat objects of one-letter keys: _Trade, _Aggregate and _Quote."""
+        if type(self).decode is not TypedExchange.decode or stream.kind not in ("trade", "quote"):
+            return None
+        prefix = self.facts.frames.data[0]
+        head = prefix.start.encode() + stream.key + f'{prefix.end},"data":'.encode()
+        if stream.kind == "quote":
+            return FlatQuote(
+                head, b"}", bid="b", bid_size="B", ask="a", ask_size="A", update_id="u", time_ms="T"
+            )
+        if stream.name == "aggTrade":
+            return FlatTrade(
+                head, b"}", price="p", size="q", is_maker="m", trade_id="a", time_ms="T", first="f", last="l"
+            )
+        return FlatTrade(head, b"}", price="p", size="q", is_maker="m", trade_id="t", time_ms="T")
 
     def classify(self, payload: Payload) -> Inbound:
         """Acks `{"result":null,"id":1}`, errors `{"code":2,"msg":".."}` (often no id), serverShutdown."""

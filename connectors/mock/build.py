@@ -9,6 +9,7 @@ from pathlib import Path
 from connectors.errors import FactsError
 from connectors.exchange import Exchange
 from connectors.foreign import open_any
+from connectors.mock.certificate import Authority
 from connectors.mock.faults import parse_fault
 from connectors.mock.generator import GeneratorSource
 from connectors.mock.playback import PlaybackSource
@@ -44,6 +45,7 @@ def generated_mock(
     exchange_dirs: Sequence[Path] = (),
     uses_limits: bool = True,
     uses_tls: bool = False,
+    authority: Authority | None = None,
 ) -> MockExchange:
     """A mock of generated markets, not started. rate: steps per second and market. start_ns: default now.
 
@@ -57,7 +59,7 @@ def generated_mock(
         rate=rate,
         start_ns=time.time_ns() if start_ns is None else start_ns,
     )
-    return _mock(venue, source, pace, seed, faults, uses_limits, uses_tls)
+    return _mock(venue, source, pace, seed, faults, uses_limits, uses_tls, authority)
 
 
 def captured_mock(
@@ -71,12 +73,13 @@ def captured_mock(
     exchange_dirs: Sequence[Path] = (),
     uses_limits: bool = True,
     uses_tls: bool = False,
+    authority: Authority | None = None,
 ) -> MockExchange:
     """A mock that plays captures in turn, not started. Raises ConfigError, CaptureError, OSError."""
     venue = mock_venue(load_exchange(name, exchange_dirs), exchange_dirs)
     records = (record for path in paths for record in open_any(path, name))
     source = PlaybackSource(venue, records, symbols=symbols)
-    return _mock(venue, source, pace, seed, faults, uses_limits, uses_tls)
+    return _mock(venue, source, pace, seed, faults, uses_limits, uses_tls, authority)
 
 
 def _mock(
@@ -87,8 +90,17 @@ def _mock(
     faults: Sequence[str],
     uses_limits: bool,
     uses_tls: bool,
+    authority: Authority | None,
 ) -> MockExchange:
-    mock = MockExchange(venue, source, pace=pace, seed=seed, uses_limits=uses_limits, uses_tls=uses_tls)
+    mock = MockExchange(
+        venue,
+        source,
+        pace=pace,
+        seed=seed,
+        uses_limits=uses_limits,
+        uses_tls=uses_tls,
+        authority=authority,
+    )
     for text in faults:
         mock.add_fault(parse_fault(text))
     return mock

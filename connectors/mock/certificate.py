@@ -1,4 +1,4 @@
-"""A throw-away certificate for localhost, made at run time and trusted by nobody but who is told to."""
+"""A throw-away authority for mocks with TLS, made at run time and trusted by nobody but who is told to."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from connectors.errors import ConfigError
 HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
-class Certificate:
-    """A fresh authority and one certificate for HOSTS. `ca_file` is a PEM that a client may trust
-    (tls.ca_file).
+class Authority:
+    """One certificate for HOSTS; it serves any number of mocks.
 
-    Raises ConfigError: the package `trustme` is not installed (extra "mock").
+    ca_file: a PEM that a client may trust (tls.ca_file). Given: written there (anew at each start) and left
+    there; None: in a temporary directory that goes with `close()`.
+    Raises ConfigError: the package `trustme` is not installed (extra "mock"), or ca_file cannot be written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ca_file: Path | None = None) -> None:
         try:
             import trustme
         except ImportError as error:
             raise ConfigError("TLS of the mock needs the package trustme: pip install trustme") from error
         authority = trustme.CA()
         self._leaf = authority.issue_cert(*HOSTS)
-        self._directory = tempfile.TemporaryDirectory(prefix="mock-ca-")
-        self.ca_file = Path(self._directory.name) / "ca.pem"
-        authority.cert_pem.write_to_path(str(self.ca_file))
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        if ca_file is None:
+            self._directory = tempfile.TemporaryDirectory(prefix="mock-ca-")
+            ca_file = Path(self._directory.name) / "ca.pem"
+        self.ca_file = ca_file.resolve()
+        try:
+            authority.cert_pem.write_to_path(str(self.ca_file))
+        except OSError as error:
+            raise ConfigError(f"ca_file: {self.ca_file} cannot be written: {error}") from error
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -35,5 +42,6 @@ class Certificate:
         return context
 
     def close(self) -> None:
-        """Remove the file. Idempotent."""
-        self._directory.cleanup()
+        """Remove what is temporary. Idempotent."""
+        if self._directory is not None:
+            self._directory.cleanup()

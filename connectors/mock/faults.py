@@ -13,6 +13,7 @@ FAULTS: name -> what it does and its own options. Options of all faults:
 
 from __future__ import annotations
 
+import difflib
 import enum
 import random
 from collections import Counter
@@ -75,7 +76,9 @@ class Fault(msgspec.Struct):
 def make_fault(name: str, **options: Value) -> Fault:
     """A fault of FAULTS. Raises ConfigError: unknown name, unknown option, wrong type."""
     if name not in FAULTS:
-        raise ConfigError(f"fault {name!r}: expected one of {', '.join(FAULTS)}")
+        near = difflib.get_close_matches(name, FAULTS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(FAULTS)}"
+        raise ConfigError(f"unknown fault {name!r}{hint}")
     own = FAULTS[name][1]
     known = COMMON | own
     values = dict(known)

@@ -12,6 +12,7 @@ import msgspec
 
 from connectors.capture import FLAG_FRAGMENT, Record, RecordKind
 from connectors.errors import CaptureError
+from connectors.inverse import unified_symbol
 from connectors.mock.events import MockBook
 from connectors.mock.generator import specs
 from connectors.mock.market import Market
@@ -38,7 +39,8 @@ class _Rest(msgspec.Struct, frozen=True):
 class PlaybackSource:
     """Implements source.Source for the records of one venue (capture.Record); all are held in memory.
 
-    symbols: unified ones for a synthetic instrument list, where the capture has none.
+    symbols: unified ones for a synthetic instrument list where the capture has none; those of the frames are
+    in it anyway.
     other: incoming frames that are no data of a known topic (acks, pongs, greetings); they are not played.
     repeated: messages that two recorded sockets had both received (make before break); they are played once.
     resyncs: snapshots made from the frames so far, for those who subscribed or asked late.
@@ -237,8 +239,13 @@ class PlaybackSource:
         return same[-1] if same else alike[0] if len(alike) == 1 else None
 
     def _markets(self) -> list[Market]:
-        """Instruments with the finest ticks, so that all captured prices fit."""
-        found = specs(self._venue.exchange, self._symbols)
+        """What was asked for and what the capture has; with the finest ticks, so that all prices fit."""
+        exchange = self._venue.exchange
+        feeds = (self._venue.feed(topic) for topic in sorted(self.topics))
+        natives = dict.fromkeys(feed.native for feed in feeds if feed is not None and feed.native)
+        there = {unified_symbol(exchange, native): native for native in natives}
+        symbols = [symbol for symbol, native in there.items() if symbol != native or "-" in symbol]
+        found = specs(exchange, tuple(dict.fromkeys((*self._symbols, *symbols))))
         return [Market(msgspec.structs.replace(spec, price_digits=8, size_digits=8), 0) for spec in found]
 
 

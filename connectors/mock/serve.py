@@ -10,6 +10,7 @@ import msgspec
 
 from connectors.errors import ConfigError
 from connectors.mock.build import captured_mock, generated_mock
+from connectors.mock.certificate import Authority
 from connectors.mock.server import MockExchange
 
 
@@ -17,6 +18,7 @@ class MockOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One mock exchange. captures: played one after another; none: a generator with `seed`.
 
     pace: "captured", "1x", "2x" ... "flat". port, rest_port 0: free ones. faults: as faults.parse_fault.
+    ca_file: where the authority of uses_tls is written; None: a temporary file. The first one serves all.
     rate: steps per second and instrument of the generator. exchange_dirs: more facts files.
     """
 
@@ -30,6 +32,7 @@ class MockOptions(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     rest_port: int = 0
     uses_tls: bool = False
+    ca_file: Path | None = None
     uses_limits: bool = True
     faults: tuple[str, ...] = ()
     exchange_dirs: tuple[Path, ...] = ()
@@ -47,7 +50,7 @@ class MockReport(msgspec.Struct, frozen=True):
     connects: int
 
 
-def make_mock(options: MockOptions) -> MockExchange:
+def make_mock(options: MockOptions, authority: Authority | None = None) -> MockExchange:
     """The mock, not started. Raises ConfigError, CaptureError, OSError (a capture cannot be read)."""
     if options.rate <= 0:
         raise ConfigError(f"rate: expected more than 0, got {options.rate}")
@@ -62,6 +65,7 @@ def make_mock(options: MockOptions) -> MockExchange:
             exchange_dirs=options.exchange_dirs,
             uses_limits=options.uses_limits,
             uses_tls=options.uses_tls,
+            authority=authority,
         )
     return generated_mock(
         options.exchange,
@@ -73,6 +77,7 @@ def make_mock(options: MockOptions) -> MockExchange:
         exchange_dirs=options.exchange_dirs,
         uses_limits=options.uses_limits,
         uses_tls=options.uses_tls,
+        authority=authority,
     )
 
 
@@ -95,8 +100,11 @@ async def serve(
     on_ready: Callable[[list[MockExchange]], None] = lambda _: None,
 ) -> list[MockReport]:
     """Start all, call `on_ready` once they listen, run until `stop` is set. Raises as make_mock, start()."""
-    mocks = [make_mock(each) for each in options]
+    files = [each.ca_file for each in options if each.ca_file is not None]
+    authority = Authority(files[0] if files else None) if any(each.uses_tls for each in options) else None
+    mocks: list[MockExchange] = []
     try:
+        mocks.extend(make_mock(each, authority) for each in options)
         for mock, each in zip(mocks, options, strict=True):
             await mock.start(each.host, each.port, each.rest_port)
         on_ready(mocks)
@@ -104,4 +112,6 @@ async def serve(
     finally:
         for mock in mocks:
             await mock.close()
+        if authority is not None:
+            authority.close()
     return [report(mock) for mock in mocks]

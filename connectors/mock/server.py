@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from connectors.mock.certificate import Certificate
+from connectors.mock.certificate import Authority
 from connectors.mock.connection import MockConnection
 from connectors.mock.faults import Fault, FaultEngine, Silence, Value, make_fault
 from connectors.mock.http import HttpServer
@@ -43,7 +43,7 @@ class MockExchange:
     pace: "1x" (captured), "2x", "0.5x", "flat" (as fast as clients read).
     settle_s: a source that lists its topics waits for all of them to be subscribed, or for that long after
     the last request. seed: of the faults. uses_limits: the facts' limits are enforced. uses_tls: wss and
-    https with a certificate made for this run (`ca_file`).
+    https; authority: of its certificate, shared with other mocks (None: one of its own).
     Raises ConfigError from the constructor: a pace that is none.
     """
 
@@ -57,6 +57,7 @@ class MockExchange:
         settle_s: float = 1.0,
         uses_limits: bool = True,
         uses_tls: bool = False,
+        authority: Authority | None = None,
         now_s: Callable[[], float] | None = None,
     ) -> None:
         self.venue = venue
@@ -74,7 +75,8 @@ class MockExchange:
         self.uses_limits = uses_limits
         self._uses_tls = uses_tls
         self._clock = now_s
-        self._certificate: Certificate | None = None
+        self._authority = authority
+        self._own_authority: Authority | None = None
         limits = venue.facts.limits
         self._connects = Window(limits.connects)
         rest = venue.facts.rest
@@ -94,8 +96,9 @@ class MockExchange:
         self._clock = self._clock or loop.time
         context: ssl.SSLContext | None = None
         if self._uses_tls:
-            self._certificate = Certificate()
-            context = self._certificate.server_context()
+            if self._authority is None:
+                self._authority = self._own_authority = Authority()
+            context = self._authority.server_context()
         server = await ws_create_server(self._upgrade, host, port, ssl=context, enable_auto_pong=False)
         self._server = server
         self._host, self._port = host, server.sockets[0].getsockname()[1]
@@ -116,9 +119,9 @@ class MockExchange:
         if self._server is not None:
             self._server.close()
             self._server = None
-        if self._certificate is not None:
-            self._certificate.close()
-            self._certificate = None
+        if self._own_authority is not None:
+            self._own_authority.close()
+            self._authority = self._own_authority = None
 
     async def __aenter__(self) -> MockExchange:
         if self._server is None:
@@ -147,7 +150,7 @@ class MockExchange:
     @property
     def ca_file(self) -> str | None:
         """PEM file that makes clients trust this run's certificate."""
-        return str(self._certificate.ca_file) if self._certificate else None
+        return str(self._authority.ca_file) if self._uses_tls and self._authority else None
 
     def now_s(self) -> float:
         assert self._clock is not None

@@ -9,62 +9,61 @@ import argparse
 import asyncio
 import contextlib
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
+from picows import (
+    WSMessageAssembler,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    broadcast,
+    ws_create_server,
+)
 
 
 class Room:
-    """Who is here, and can take more."""
+    """Who is here, and what those have missed who could not keep up."""
 
     def __init__(self) -> None:
-        self.members: set[Member] = set()
+        self.members: dict[WSTransport, Member] = {}
 
-    def broadcast(self, msg_type: WSMsgType, message: bytes) -> None:
-        for member in list(self.members):
-            member.offer(msg_type, message)
+    def tell_all(self, msg_type: WSMsgType, message: memoryview) -> None:
+        slow: list[WSTransport] = []
+        # Framed once, however many there are.
+        broadcast(self.members, msg_type, message, skip_paused=True, skipped=slow)
+        for transport in slow:
+            self.members[transport].missed += 1
 
 
-class Member(WSListener):
+class Member(WSMessageAssembler):
     def __init__(self, room: Room) -> None:
+        super().__init__(max_message_size=64 * 1024)
         self._room = room
         self._transport: WSTransport | None = None
-        self._is_slow = False
         self.missed = 0
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
-        self._room.members.add(self)
+        self._room.members[transport] = self
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._room.members.discard(self)
+        del self._room.members[transport]
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
-            transport.disconnect()
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY) and frame.fin:
-            self._room.broadcast(frame.msg_type, frame.get_payload_as_bytes())
+    def on_ws_message(self, transport: WSTransport, msg_type: WSMsgType, message: memoryview) -> None:
+        self._room.tell_all(msg_type, message)
 
     def pause_writing(self) -> None:
-        self._is_slow = True
+        """From now on this member is slow: broadcast passes over it."""
 
     def resume_writing(self) -> None:
-        self._is_slow = False
         if self.missed and self._transport is not None:
             # A gap is told, never hidden.
             self._transport.send(WSMsgType.TEXT, f"you have missed {self.missed} messages")
             self.missed = 0
 
-    def offer(self, msg_type: WSMsgType, message: bytes) -> None:
-        if self._is_slow:
-            self.missed += 1
-        elif self._transport is not None:
-            self._transport.send(msg_type, message)
-
 
 async def serve(host: str, port: int) -> None:
     room = Room()
 
-    def accept(_request: WSUpgradeRequest) -> WSListener:
+    def accept(_request: WSUpgradeRequest) -> WSMessageAssembler:
         return Member(room)
 
     server = await ws_create_server(accept, host, port)

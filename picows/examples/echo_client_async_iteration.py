@@ -1,7 +1,7 @@
-"""`async for message in ...` on top of a listener, by a bounded queue.
+"""`async for message in ...`: a WSReceiver has the messages of a connection in a bounded queue.
 
-Each message costs a copy and a cycle of the event loop. When the queue is full, reading pauses and TCP slows
-the peer down, so a slow consumer does not fill the memory.
+Each message costs a copy, and a turn of the event loop when it is waited for. When the queue is full, reading
+pauses and TCP slows the peer down, so a slow consumer does not fill the memory.
 
 python -m picows.examples.echo_client_async_iteration --url ws://127.0.0.1:9001/
 """
@@ -10,53 +10,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSReceiver, ws_connect_async
 
 
-class MessageQueue(WSListener):
-    """Whole, unfragmented messages of a connection; iterate to get them."""
-
-    def __init__(self, limit: int = 64) -> None:
-        self._limit = limit
-        self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._transport: WSTransport | None = None
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self._transport = transport
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
-            transport.disconnect()
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            self._messages.put_nowait(frame.get_payload_as_bytes())
-            if self._messages.qsize() >= self._limit:
-                transport.underlying_transport.pause_reading()
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._messages.put_nowait(None)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (message := await self._messages.get()) is not None:
-            if self._transport is not None and self._messages.qsize() < self._limit // 2:
-                self._transport.underlying_transport.resume_reading()
-            yield message
+async def send_all(receiver: WSReceiver, messages: int) -> None:
+    for number in range(messages):
+        await receiver.send(f"message {number}")  # waits while the peer is slower than we are
 
 
 async def run(url: str, messages: int) -> None:
-    transport, queue = await ws_connect(MessageQueue, url)
-    assert isinstance(queue, MessageQueue)
-    for number in range(messages):
-        transport.send(WSMsgType.TEXT, f"message {number}")
-    received = 0
-    async for message in queue:
-        print(f"echo: {message.decode()}")
-        received += 1
-        if received == messages:
-            transport.send_close(WSCloseCode.OK)
-    await transport.wait_disconnected()
+    async with ws_connect_async(url, max_queue_messages=64) as receiver, asyncio.TaskGroup() as tasks:
+        tasks.create_task(send_all(receiver, messages))
+        received = 0
+        async for message in receiver:
+            print(f"echo: {message!s}")
+            received += 1
+            if received == messages:
+                break  # the end of the block closes the connection
 
 
 def main() -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSProtocolError, WSTransport, ws_connect
-
-MAX_MESSAGE_BYTES = 1024 * 1024
+from picows import WSCloseCode, WSFrame, WSMessageAssembler, WSMsgType, WSTransport, ws_connect
 
 
 def send_fragmented(transport: WSTransport, msg_type: WSMsgType, message: bytes, size: int) -> None:
@@ -20,36 +18,27 @@ def send_fragmented(transport: WSTransport, msg_type: WSMsgType, message: bytes,
         transport.send(kind, message[start : start + size], fin=start + size >= len(message))
 
 
-class Assembler(WSListener):
-    def __init__(self) -> None:
-        self._pieces = bytearray()
-        self._type = WSMsgType.CONTINUATION
+class Client(WSMessageAssembler):
+    """on_ws_message gets whole messages; on_ws_frame is overridden only to show the fragments."""
+
+    # max_frame_size limits a frame; a message of many frames has a limit of its own.
+    max_message_size = 1024 * 1024
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         send_fragmented(transport, WSMsgType.TEXT, b"a message in several fragments", size=8)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            transport.disconnect()
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
-            self.on_fragment(transport, frame)
+        if frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            print(f"fragment of {frame.payload_size} bytes, fin={bool(frame.fin)}")
+        super().on_ws_frame(transport, frame)
 
-    def on_fragment(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type != WSMsgType.CONTINUATION:
-            self._type = frame.msg_type
-            self._pieces.clear()
-        # max_frame_size limits a frame; a message of many frames is for us to limit.
-        if len(self._pieces) + frame.payload_size > MAX_MESSAGE_BYTES:
-            raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, f"more than {MAX_MESSAGE_BYTES} bytes")
-        self._pieces += frame.get_payload_as_memoryview()
-        print(f"fragment of {frame.payload_size} bytes, fin={bool(frame.fin)}")
-        if frame.fin:
-            print(f"message: {self._pieces.decode()}")
-            transport.send_close(WSCloseCode.OK)
+    def on_ws_message(self, transport: WSTransport, msg_type: WSMsgType, message: memoryview) -> None:
+        print(f"message: {str(message, 'utf-8')}")
+        transport.send_close(WSCloseCode.OK)
 
 
 async def run(url: str) -> None:
-    transport, _ = await ws_connect(Assembler, url)
+    transport, _ = await ws_connect(Client, url)
     await transport.wait_disconnected()
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from picows.stream.asyncio import LoopProtocol, LoopStream
 from picows.stream.loopio import STREAMS
+from picows.stream.memorybio import MemoryTlsStream
+from picows.stream.openssl import DirectTlsStream, about_to_wrap, find_ssl
 from picows.stream.tcp import TcpStream
-from picows.stream.tls import TlsStream
+from picows.stream.tls import TLS, TlsStream
 
 
 def tune_socket(sock: socket.socket) -> None:
@@ -23,6 +25,28 @@ def tune_socket(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     except OSError:
         pass  # the peer is gone already: reading says so
+
+
+def secure(
+    connection: Any, sock: socket.socket, context: ssl.SSLContext, server_hostname: str | None
+) -> TlsStream:
+    """TLS over `sock`, which the stream owns from here on, whatever comes.
+
+    server_hostname: the name to verify, for a client; None for a server.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        about_to_wrap()
+        tls = context.wrap_bio(
+            incoming, outgoing, server_side=server_hostname is None, server_hostname=server_hostname
+        )
+        handle = find_ssl(tls) if TLS != "memorybio" else None
+    except BaseException:
+        sock.close()
+        raise
+    if handle is not None:
+        return DirectTlsStream(connection, sock, handle)
+    return MemoryTlsStream(connection, sock, tls, incoming, outgoing)
 
 
 async def attach_client(
@@ -42,7 +66,7 @@ async def attach_client(
     elif context is None:
         connection.attach(TcpStream(connection, sock), False)
     else:
-        connection.attach(TlsStream(connection, sock, context, False, server_hostname), True)
+        connection.attach(secure(connection, sock, context, server_hostname), True)
     connection.begin()
 
 
@@ -52,5 +76,5 @@ def attach_server(connection: Any, sock: socket.socket, context: ssl.SSLContext 
     if context is None:
         connection.attach(TcpStream(connection, sock), False)
     else:
-        connection.attach(TlsStream(connection, sock, context, True, None), True)
+        connection.attach(secure(connection, sock, context, None), True)
     connection.begin()

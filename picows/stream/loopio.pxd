@@ -19,6 +19,7 @@ cdef class LoopIO:
         char* cipher_ptr
         Py_ssize_t cipher_size
         bytearray _cipher
+        object tls_pool             # RecordPool of the direct TLS streams, or None
         uint8_t* _masks             # unused random bytes lie at [_mask_pos, MASK_POOL)
         Py_ssize_t _mask_pos
         long _mask_fork

@@ -2,6 +2,9 @@
 
 from libc.stdint cimport uint32_t
 
+from ..abi cimport PICOWS_LAYOUT
+
+
 cdef enum:
     READABLE = 1
     WRITABLE = 4

@@ -11,6 +11,10 @@ cdef extern from "sock.h" nogil:
     Py_ssize_t ws_send2(int fd, const char* head, size_t head_size,
                         const char* body, size_t body_size) noexcept
 
+cdef enum:
+    # A TLS socket that always has more gets this many reads per wake-up, then the others have their turn.
+    READS_PER_WAKEUP = 4
+
 
 cdef class TcpStream(Stream):
     cdef:

@@ -15,8 +15,8 @@ from .base cimport Stream, StreamOwner
 from .loopio cimport loop_io
 from .poller cimport READABLE, WRITABLE
 
-# A socket that always has more gets this many reads per wake-up, then the others have their turn.
-cdef int READS_PER_WAKEUP = 4
+# A socket that always has more is read so far at a wake-up, then the others have their turn.
+cdef Py_ssize_t BYTES_PER_WAKEUP = 1024 * 1024
 
 # How long a closed stream waits for the peer's end. The owner has been told already; the descriptor lives on.
 cdef double LINGER_S = 2.0
@@ -78,11 +78,11 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _read(self) except -1:
-        """Take what the kernel has, hand it up; at most READS_PER_WAKEUP times. 1: it may have more."""
+        """Take what the kernel has, hand it up; about BYTES_PER_WAKEUP at most. 1: it may have more."""
         cdef Py_ssize_t room, got
+        cdef Py_ssize_t total = 0
         cdef char* where
-        cdef int _i
-        for _i in range(READS_PER_WAKEUP):
+        while total < BYTES_PER_WAKEUP:
             room = 0
             where = self._owner.window.reserve(&room)
             got = ws_recv(self.fd, where, room)
@@ -96,9 +96,9 @@ cdef class TcpStream(Stream):
                 return self._read_end(_os_error(<int>-got))
             self._owner.window.commit(got)
             self._hand_up()
+            total += got
             if got < room or self._is_closing or self._is_lost or not self._wants_read:
-                # Fewer than asked for: the socket is empty, and asking again would only say so. If it has
-                # more, or an error, the poller reports it again (it is level-triggered).
+                # Fewer than asked for: it is empty. If not, or after an error, the poller reports it again.
                 return 0
         return 1
 
@@ -326,7 +326,7 @@ cdef class TcpStream(Stream):
         """Lingering: drop what the peer still sends; its end is ours."""
         cdef Py_ssize_t got
         cdef int _i
-        for _i in range(READS_PER_WAKEUP):
+        for _i in range(4):
             got = ws_recv(self.fd, <char*>self.io.scratch, 64 * 1024)
             if got == WS_EMPTY:
                 return 0

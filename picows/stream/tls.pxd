@@ -1,19 +1,35 @@
-# TLS over a TCP stream, through ssl.MemoryBIO.
+# TLS over a TCP stream: what the two ways to reach OpenSSL have in common.
 
 from .tcp cimport TcpStream
+
+cdef enum Outcome:
+    TLS_DATA                     # done: some plaintext, or all of it in records
+    TLS_EMPTY                    # records have to arrive first
+    TLS_END                      # close_notify
+    TLS_FAILED                   # _tls_error says why
 
 
 cdef class TlsStream(TcpStream):
     cdef:
         object _tls              # ssl.SSLObject
-        object _incoming         # ssl.MemoryBIO: records from the peer
-        object _outgoing         # ssl.MemoryBIO: records to the peer
-        object _read_plain       # bound read and write of the SSLObject
-        object _write_plain
+        object _tls_error        # why decrypting has failed
         bint _is_secured         # the handshake is done
+        bint _is_in_tls          # OpenSSL is at work, and may call Python: not to be entered again
         list _unsent             # plaintext that a renegotiation holds up
 
-    cdef int _send_records(self) except -1
+    # What a subclass does.
+    cdef int _prepare(self) except -1
+    cdef int _decrypt(self, char* where, Py_ssize_t room, Py_ssize_t* got) except -1     # an Outcome
+    cdef int _seal(self, const char* data, Py_ssize_t size) except -1                    # an Outcome
+    cdef int _send_sealed(self) except -1
+    cdef int _say_goodbye(self) except -1
+    cdef int _on_secured(self) except -1
+
+    cdef int _take_records(self) except -1
     cdef int _handshake(self) except -1
     cdef int _read_records(self) except -1
+    cdef int _receiving_over(self, Py_ssize_t got) except -1
     cdef int _encrypt(self, const char* data, Py_ssize_t size) except -1
+    cdef int _encrypt_pieces(self, const char* data, Py_ssize_t size) except -1
+    cdef int _send_records(self) except -1
+    cdef int _fail_writing(self) except -1

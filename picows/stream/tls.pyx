@@ -1,57 +1,84 @@
-"""TlsStream: TLS between the socket and the window, through ssl.MemoryBIO.
+"""TlsStream: TLS between the socket and the window.
 
 Records are received into scratch memory that all connections of the loop share, and decrypted straight into
-the window; as many records as have arrived are handed up at once.
+the window; as many records as have arrived are handed up at once. Handshake, verification and exceptions are
+those of Python's ssl.SSLObject. What differs is how bytes get in and out of it: through direct calls of
+OpenSSL (openssl.pyx), or portably through ssl.MemoryBIO (memorybio.pyx).
 """
 
+import os
 import ssl
 
-from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
-from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.string cimport memcpy
 
-from .base cimport StreamOwner
-from .tcp cimport WS_EMPTY, TcpStream, ws_recv
+from .tcp cimport WS_EMPTY, TcpStream
 
 # A record carries at most this much plaintext (RFC 8446 5.1); longer writes are cut here, so that the header
 # of a frame and its payload share a record.
 cdef Py_ssize_t RECORD_SIZE = 16 * 1024
 
+# Records of this much plaintext leave in one send.
+cdef Py_ssize_t SEAL_SIZE = 4 * RECORD_SIZE
+
+
+def _tls_kind():
+    """PICOWS_TLS: auto (default: direct where it works), direct (or ImportError) or memorybio."""
+    kind = os.environ.get("PICOWS_TLS", "auto")
+    if kind not in ("auto", "direct", "memorybio"):
+        raise ValueError(f"PICOWS_TLS: expected auto, direct or memorybio, got {kind!r}")
+    return kind
+
+
+TLS = _tls_kind()
+
 
 cdef class TlsStream(TcpStream):
-    """Secure a connected socket.
-
-    context:         an ssl.SSLContext
-    server_side:     accept the handshake rather than start it
-    server_hostname: the name to verify, None for none (client side)
-    """
-
-    def __cinit__(self, StreamOwner owner not None, sock, context, bint server_side, server_hostname):
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname)
-        self._read_plain = self._tls.read
-        self._write_plain = self._tls.write
-        self.io.need_cipher()
-
     cdef int start(self) except -1:
         self._update_watch()
         self._handshake()
+        return 0
+
+    # ------------------------------------------------------------------ what a subclass does
+
+    cdef int _prepare(self) except -1:
+        """Called in front of a run of _decrypt, after others have had their turn."""
+        return 0
+
+    cdef int _decrypt(self, char* where, Py_ssize_t room, Py_ssize_t* got) except -1:
+        """Plaintext of what has been received."""
+        raise NotImplementedError
+
+    cdef int _seal(self, const char* data, Py_ssize_t size) except -1:
+        """Make records of 0 < size <= SEAL_SIZE bytes. TLS_EMPTY: not before the peer has spoken."""
+        raise NotImplementedError
+
+    cdef int _send_sealed(self) except -1:
+        """Send what _seal, or TLS itself, has made."""
+        raise NotImplementedError
+
+    cdef int _say_goodbye(self) except -1:
+        """Make a close_notify; the peer's is not waited for."""
+        raise NotImplementedError
+
+    cdef int _on_secured(self) except -1:
         return 0
 
     # ------------------------------------------------------------------ handshake
 
     cdef int _handshake(self) except -1:
         try:
-            self._tls.do_handshake()
+            self._is_in_tls = True
+            try:
+                self._tls.do_handshake()
+            finally:
+                self._is_in_tls = False
         except ssl.SSLWantReadError:
-            self._send_records()
-            return 0
+            return self._send_records()
         except (ssl.SSLError, ssl.CertificateError) as exc:
             self._send_records()    # the alert that tells the peer why
             return self._lose(exc)
         self._is_secured = True
+        self._on_secured()
         self._send_records()
         self._tell_open()
         if not self._is_closing:
@@ -60,69 +87,53 @@ cdef class TlsStream(TcpStream):
 
     # ------------------------------------------------------------------ reading
 
-    cdef int _read(self) except -1:
-        cdef Py_ssize_t got
-        cdef int _i
-        for _i in range(4):
-            got = ws_recv(self.fd, self.io.cipher_ptr, self.io.cipher_size)
-            if got <= 0:
-                if got == WS_EMPTY:
-                    return 0
-                if got == 0:
-                    self._at_eof = True
-                    if not self._is_secured and self._error is None:
-                        return self._lose(
-                            ConnectionResetError("the peer closed the connection during the TLS handshake"))
-                    return self._read_end(None)
-                return self._read_end(_os_error_of(-got))
-            self._incoming.write(self.io.cipher_view[:got])
-            if self._is_secured:
-                self._read_records()
-            else:
-                self._handshake()
-            if got < self.io.cipher_size or self._is_closing or self._is_lost or not self._wants_read:
-                return 0
-        return 1
+    cdef int _take_records(self) except -1:
+        """Records have been received."""
+        return self._read_records() if self._is_secured else self._handshake()
+
+    cdef int _receiving_over(self, Py_ssize_t got) except -1:
+        """recv has given no bytes."""
+        if got == WS_EMPTY:
+            return 0
+        if got < 0:
+            return self._read_end(OSError(-got, os.strerror(<int>-got)))
+        self._at_eof = True
+        if not self._is_secured and self._error is None:
+            return self._lose(ConnectionResetError("the peer closed the connection during the TLS handshake"))
+        return self._read_end(None)
 
     cdef int _read_records(self) except -1:
         """Decrypt what has arrived into the window; hand it up when that is full or all is decrypted."""
         cdef Py_ssize_t room, filled, got
         cdef char* where
-        cdef bint is_empty = False
-        cdef bint at_end = False
-        cdef object error = None
-        while not is_empty and not self._is_closing and not self._is_lost and self._wants_read:
+        cdef int result = TLS_DATA
+        if self._is_in_tls:
+            return 0
+        while result == TLS_DATA and not self._is_closing and not self._is_lost and self._wants_read:
             room = 0
             filled = 0
             where = self._owner.window.reserve(&room)
-            while filled < room:
-                try:
-                    got = self._read_plain(
-                        room - filled, PyMemoryView_FromMemory(where + filled, room - filled, PyBUF_WRITE))
-                except ssl.SSLWantReadError:
-                    is_empty = True
-                    break
-                except ssl.SSLZeroReturnError:
-                    at_end = is_empty = True
-                    break
-                except ssl.SSLError as exc:
-                    error = exc
-                    is_empty = True
-                    break
-                if got == 0:
-                    at_end = is_empty = True
-                    break
-                filled += got
+            self._is_in_tls = True
+            try:
+                self._prepare()
+                while filled < room:
+                    result = self._decrypt(where + filled, room - filled, &got)
+                    if result != TLS_DATA:
+                        break
+                    filled += got
+            finally:
+                self._is_in_tls = False
             if filled:
                 self._owner.window.commit(filled)
                 self._hand_up()
             else:
                 self._owner.window.settle(self._owner.window._need)
-        if self._outgoing.pending:
-            self._send_records()    # answers of TLS itself: key updates, alerts
-        if error is not None and not self._is_lost:
-            return self._read_end(error)
-        if at_end and not self._is_closing and not self._is_lost:
+        self._send_records()    # answers of TLS itself: key updates, alerts
+        if self._is_lost:
+            return 0
+        if result == TLS_FAILED:
+            return self._read_end(self._tls_error)
+        if result == TLS_END and not self._is_closing:
             # close_notify: a TLS end of stream (RFC 8446 6.1). The TCP one need not be waited for.
             self._read_end(None)
         return 0
@@ -153,72 +164,103 @@ cdef class TlsStream(TcpStream):
                    const char* body, Py_ssize_t body_size) except -1:
         cdef Py_ssize_t first
         cdef char* joined
+        cdef bint is_held
         if self._is_lost or self._is_closing or self._error is not None or self.fd < 0:
             return 0
         if body_size == 0:
-            self._encrypt(head, head_size)
-        else:
-            # A header alone in a record would cost a second one.
-            first = min(body_size, RECORD_SIZE - head_size)
-            joined = <char*>self.io.scratch
-            memcpy(joined, head, head_size)
-            memcpy(joined + head_size, body, first)
+            return self._encrypt(head, head_size)
+        # A header alone in a record would cost a second one.
+        first = min(body_size, RECORD_SIZE - head_size)
+        joined = <char*>self.io.scratch
+        memcpy(joined, head, head_size)
+        memcpy(joined + head_size, body, first)
+        if first == body_size:
+            return self._encrypt(joined, head_size + first)
+        # A listener that sends from pause_writing must not get its frame into the middle of this one.
+        is_held = self.holds_pause
+        self.holds_pause = True
+        try:
             self._encrypt(joined, head_size + first)
-            if first < body_size:
-                self._encrypt(body + first, body_size - first)
-        return self._send_records()
+            self._encrypt(body + first, body_size - first)
+        finally:
+            self.holds_pause = is_held
+        return self._watermark()
 
     cdef int _encrypt(self, const char* data, Py_ssize_t size) except -1:
+        """Make records and send them."""
+        cdef int result
+        if size > SEAL_SIZE or self._unsent is not None or self._is_in_tls:
+            return self._encrypt_pieces(data, size)
+        if size:
+            result = self._seal(data, size)
+            if result == TLS_EMPTY:
+                self._unsent = [data[:size]]
+            elif result == TLS_FAILED:
+                self._fail_writing()
+        return self._send_sealed()
+
+    cdef int _encrypt_pieces(self, const char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t step
-        while size > 0:
-            step = min(size, 1 << 30)
-            if self._unsent is not None:
-                self._unsent.append(data[:step])
-            else:
-                try:
-                    self._write_plain(PyMemoryView_FromMemory(<char*>data, step, PyBUF_READ))
-                except ssl.SSLWantReadError:
-                    # TLS 1.2 renegotiation, or a key exchange that waits for the peer.
+        cdef bint is_held = self.holds_pause
+        self.holds_pause = True
+        try:
+            while size > 0 and self._error is None and not self._is_lost:
+                step = min(size, SEAL_SIZE)
+                if self._unsent is not None:
+                    self._unsent.append(data[:step])
+                elif self._is_in_tls:
                     self._unsent = [data[:step]]
-            data += step
-            size -= step
-        return 0
+                else:
+                    self._encrypt(data, step)
+                data += step
+                size -= step
+        finally:
+            self.holds_pause = is_held
+        return self._watermark()
 
     cdef int _send_records(self) except -1:
-        cdef bytes records
-        if self._unsent is not None and self._is_secured:
-            self._retry_unsent()
-        if self._outgoing.pending:
-            records = self._outgoing.read()
-            self._write_raw(records, len(records), NULL, 0)
+        """Send what TLS itself has made, then what had to wait for the peer."""
+        cdef bytes waiting
+        cdef int result
+        self._send_sealed()
+        while self._unsent is not None and self._is_secured and not self._is_in_tls:
+            waiting = self._unsent[0]
+            result = self._seal(waiting, len(waiting))
+            if result == TLS_FAILED:
+                self._fail_writing()
+            if result != TLS_DATA:
+                return self._send_sealed()
+            del self._unsent[0]
+            if not self._unsent:
+                self._unsent = None
+            self._send_sealed()
         return 0
 
-    def _retry_unsent(self):
-        waiting = self._unsent
+    cdef int _fail_writing(self) except -1:
+        """As _write_failed, with an error of TLS."""
         self._unsent = None
-        while waiting:
-            try:
-                self._write_plain(waiting[0])
-            except ssl.SSLWantReadError:
-                self._unsent = waiting
-                return
-            waiting.pop(0)
+        if self._error is None and not self._is_lost:
+            self._error = self._tls_error
+            self._backlog.clear()
+            if not self._is_closing:
+                self._update_watch()
+            self.loop.call_soon(self._read_after_write_failed)
+        return 0
 
     cdef int _before_shutdown(self) except -1:
         """close_notify (RFC 8446 6.1), so that the peer can tell an end from a cut."""
-        if not self._is_secured or self._error is not None:
+        if not self._is_secured or self._error is not None or self._is_in_tls:
             return 0
-        try:
-            self._tls.unwrap()
-        except ssl.SSLError:
-            pass    # SSLWantReadError: ours is written, and the peer's is not waited for
-        self._send_records()
-        return 0
+        self._say_goodbye()
+        return self._send_records()
 
     # ------------------------------------------------------------------ for users
 
     def get_extra_info(self, str name not None, default=None):
-        """As TcpStream, and "ssl_object", "sslcontext", "peercert", "cipher", "compression"."""
+        """As TcpStream, and "ssl_object", "sslcontext", "peercert", "cipher", "compression".
+
+        "tls_implementation" is "direct" or "memorybio": how OpenSSL is called.
+        """
         if name == "ssl_object":
             return self._tls
         if name == "sslcontext":
@@ -230,8 +272,3 @@ cdef class TlsStream(TcpStream):
         if name == "compression":
             return self._tls.compression() or default
         return TcpStream.get_extra_info(self, name, default)
-
-
-cdef object _os_error_of(Py_ssize_t code):
-    import os
-    return OSError(<int>code, os.strerror(<int>code))

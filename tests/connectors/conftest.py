@@ -134,7 +134,7 @@ def running(fast_facts: Callable[..., Path], tmp_path: Path) -> Start:
 
     @asynccontextmanager
     async def start(
-        name: str,
+        venue: str,
         *,
         symbols: tuple[str, ...] = ("BTC-USDT", "ETH-USDT"),
         channels: tuple[str, ...] = ("trade", "quote", "book"),
@@ -149,9 +149,9 @@ def running(fast_facts: Callable[..., Path], tmp_path: Path) -> Start:
         mock_options: dict[str, Any] | None = None,
         **settings: Any,
     ) -> Any:
-        directory = fast_facts(name, **(facts or {}))
+        directory = fast_facts(venue, **(facts or {}))
         mock = generated_mock(
-            name,
+            venue,
             symbols=symbols,
             rate=rate,
             faults=faults,
@@ -161,7 +161,7 @@ def running(fast_facts: Callable[..., Path], tmp_path: Path) -> Start:
         )
         async with mock:
             connection = ConnectionSettings(
-                exchange=name,
+                exchange=venue,
                 symbols=symbols,
                 channels=channels,
                 url=mock.url,

@@ -138,7 +138,7 @@ def test_unknown_fault_names_the_known_ones(venue: str) -> None:
     result = call("mock", "--exchange", venue, "--fault", "dorp")
 
     assert result.exit_code == ExitCode.CONFIG
-    assert "expected one of drop" in result.stderr
+    assert "unknown fault 'dorp'; did you mean 'drop'?" in result.stderr
 
 
 def test_faults_are_listed_with_their_options() -> None:

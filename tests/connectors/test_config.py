@@ -49,6 +49,28 @@ def problems(directory: Path, text: str, **env: str) -> list[str]:
     return [each.replace(f"{directory}/", "") for each in caught.value.problems]
 
 
+def test_wrong_shape_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    text = """
+connections:
+  - exchange: okxx
+    symbols: [BTC-USDT]
+    channels: [trade]
+    instruments: guess
+  - exchange: okx
+    symbols: [BTCUSDT]
+    channels: [boook]
+    symbol: BTC-USDT
+    rtt: {race: 0}
+"""
+
+    found = problems(tmp_path, text)
+
+    wanted = ("exchange: ", "instruments: ", "symbols[0]: ", "channels[0]: ", "symbol: ", "rtt.race: ")
+    assert len(found) == len(wanted)
+    for part in wanted:
+        assert any(part in each for each in found), part
+
+
 def test_good_file_is_decoded(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD, API_KEY="s3cret")
 
@@ -82,6 +104,9 @@ lop: uvloop
 
     assert [each.split(": ")[0] + " " + each.split(": ")[1] for each in found] == [
         "run.yaml:2 connections[0].exchange",
+        "run.yaml:6 connections[1].symbols[0]",
+        "run.yaml:7 connections[1].channels[0]",
+        "run.yaml:7 connections[1].channels[1]",
         "run.yaml:8 connections[1].rtt.max_msec",
         "run.yaml:10 connections[2].symbols",
         "run.yaml:13 strategies[0].use",

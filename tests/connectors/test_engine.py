@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from connectors.context import Context
 from connectors.engine import Engine
 from connectors.errors import StrategyError
 from connectors.mock import generated_mock
-from connectors.settings import ConnectionSettings, Settings, TlsSettings
+from connectors.settings import BackoffSettings, ConnectionSettings, Settings, TlsSettings
 from picows import WSMsgType
 
 Start = Any
@@ -209,6 +210,64 @@ async def test_strategy_learns_that_the_send_buffer_is_full(running: Start) -> N
     assert flooding.calls[:2] == ["pause", "resume"]
 
 
+class Leaving(Strategy):
+    def on_trade(self, trade: Trade) -> None:
+        sys.exit(3)
+
+
+async def test_system_exit_of_a_callback_ends_the_run_in_order(
+    running: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running("okx", strategies=(Leaving(),), is_live=False) as run:
+        await run.witness.until_told(StatusKind.STOPPED, 5.0)
+
+        assert run.engine.stop_reason == "okx: strategy Leaving: on_trade raised SystemExit(3)"
+        assert run.engine.view().strategies[0].errors == 1
+    assert "expected ctx.stop()" in caplog.text
+
+
+async def test_quotes_that_nobody_reads_are_read_for_the_picture(tmp_path: Path) -> None:
+    async with generated_mock("okx", symbols=("BTC-USDT",)) as mock:
+        connection = ConnectionSettings(
+            exchange="okx", symbols=("BTC-USDT",), channels=("quote",), url=mock.url, rest_url=mock.rest_url
+        )
+        engine = Engine(Settings(connections=(connection,)), base_dir=tmp_path, strategies=[])
+        run = asyncio.ensure_future(engine.run())
+        while not any(each.bid for every in engine.view().connections for each in every.streams):
+            await asyncio.sleep(0.01)
+        engine.stop()
+        view = await asyncio.wait_for(run, 5)
+
+    (stream,) = view.connections[0].streams
+    assert stream.bid is not None
+    assert stream.ask is not None
+    assert 0 < stream.bid < stream.ask
+    assert (stream.events, stream.errors) == (0, 0)
+
+
+async def test_every_log_line_of_a_connection_names_it(
+    running: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "connectors")
+    faults = ('drop:topic=*"books"*,after_n=10,count=1', "half_open:conn=1,after_s=1")
+    backoff = BackoffSettings(base_s=0.05, max_s=0.2)
+    async with running("okx", name="desk", strategies=(Faulty(),), faults=faults, backoff=backoff) as run:
+        await run.witness.until_told(StatusKind.LOST, 5.0)
+    unnamed = [
+        each.message
+        for each in caplog.records
+        if not each.name.startswith(("connectors.mock", "picows", "asyncio"))
+        and not each.message.startswith(("okx/desk", "strategy_off: "))
+    ]
+
+    assert unnamed == []
+
+
+class Faulty(Strategy):
+    def on_trade(self, trade: Trade) -> None:
+        raise ZeroDivisionError("a strategy's own mistake")
+
+
 class Slow(Strategy):
     def on_trade(self, trade: Trade) -> None:
         until = asyncio.get_running_loop().time() + 0.02
@@ -223,17 +282,6 @@ async def test_slow_callback_is_told_with_the_strategys_name(running: Start) -> 
         told = run.witness.of(StatusKind.SLOW)
         assert "snail: on_trade took" in told[0].detail
         assert run.engine.view().strategies[0].slow > 0
-
-
-async def test_unreadable_instrument_list_is_told_and_default_scales_are_used(
-    running: Start, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-    async with running("okx", symbols=("BTC-USDT",), faults=("rate_limit:count=1",)) as run:
-        (instrument,) = run.engine.instruments.values()
-
-        assert not instrument.is_scale_known
-    assert "instrument list cannot be read" in caplog.text
 
 
 async def test_stop_before_the_run_begins_is_kept(tmp_path: Path) -> None:

@@ -77,3 +77,31 @@ def test_any_bytes_give_levels_or_a_decode_error(data):
     except DecodeError:
         return
     assert all(size >= 0 for _, size in bids)
+
+
+def outcome(rows):
+    """The levels, or the kind of error."""
+    try:
+        return read(rows, b"[]" if isinstance(rows, bytes) else [])[0]
+    except DecodeError as error:
+        return type(error)
+
+
+@given(
+    st.text(alphabet="0123456789.-+eE", min_size=1, max_size=24), st.sampled_from(["0.", "", "00", "9" * 14])
+)
+def test_quoted_number_is_what_it_is_in_a_parsed_list(tail, head):
+    number = head + tail
+
+    assert outcome(f'[["{number}","1"]]'.encode()) == outcome([[number, "1"]])
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("922337203685477.5807", "922337203685477.5808", "1.00000000000000000", "0.10000000000000000000"),
+        *("5.", ".5", "-0", "-1.5", "000001", "1.2.3", "12345678901234567", "123456789012345678.", "0", "."),
+    ],
+)
+def test_number_at_the_edge_is_what_it_is_in_a_parsed_list(number):
+    assert outcome(f'[["{number}","1"]]'.encode()) == outcome([[number, "1"]])

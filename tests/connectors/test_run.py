@@ -195,18 +195,27 @@ def test_shipped_config_runs_against_its_own_mock(shipped: Path, tmp_path: Path)
     assert " 0 received" not in out
 
 
-def test_run_without_any_data_fails_and_names_the_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("instruments", "why"),
+    [
+        ("default", "dead: no data message arrived on any stream (1 subscribed)"),
+        ("rest", "stopped before any connection was made"),
+        ("rest, instruments_s: 0.1", "dead: the instrument list cannot be read within 0.1 s"),
+    ],
+)
+def test_run_without_any_data_fails_and_says_why(tmp_path: Path, instruments: str, why: str) -> None:
     config = tmp_path / "dead.yaml"
     # Port 1 of this machine: nobody listens there.
     config.write_text(
         "connections:\n"
         "  - {exchange: " + min(path.stem for path in (ROOT / "configs" / "exchanges").glob("*.yaml")) + ","
         " symbols: [BTC-USDT], channels: [trade], name: dead, url: 'ws://127.0.0.1:1',"
-        " rest_url: 'http://127.0.0.1:1'}\n"
+        " rest_url: 'http://127.0.0.1:1',"
+        f" instruments: {instruments}}}\n"
     )
     with started(config, "--for", 1) as process:
         out, _ = process.communicate(timeout=DEADLINE_S)
 
     assert process.returncode == 1, out
-    assert "dead: no data message arrived on any stream (1 subscribed)" in out
+    assert why in out
     assert "Traceback" not in out

@@ -121,7 +121,7 @@ class Owner:
         self.book_actions.append((stream.topic, action))
 
     def on_writing(self, is_paused: bool) -> None: ...
-    def tell(self, kind: StatusKind, stream: Stream | None = None, detail: str = "") -> None:
+    def tell(self, kind: StatusKind, stream: Any = None, detail: str = "", values: Any = None) -> None:
         self.told.append((kind, detail))
 
     def fail(self, reason: str) -> None:

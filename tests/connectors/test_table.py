@@ -44,6 +44,38 @@ def text_of(renderable: RenderableType, width: int = 140) -> str:
 
 # rows
 
+QUOTE = changed(STREAM, kind="quote", topic="q", bid=61799.9, ask=61800.3)
+
+
+def test_best_prices_come_from_quotes_where_no_book_is_kept() -> None:
+    view = with_streams(STREAM, QUOTE, books=())
+
+    (row,) = instrument_rows(view)
+
+    assert (row.bid, row.ask, row.quote, row.book) == (61799.9, 61800.3, "live", "")
+    assert "61799.9  61800.3" in text_of(table.render(view))
+    assert any("quote=live bid=61799.9 ask=61800.3" in line for line in lines.status_lines(view))
+
+
+def test_kept_book_goes_before_quotes() -> None:
+    (row,) = instrument_rows(with_streams(STREAM, QUOTE))
+
+    assert (row.bid, row.quote) == (61800.1, "")
+
+
+def test_missed_trades_are_shown() -> None:
+    view = with_streams(changed(STREAM, missed=7))
+
+    assert connection_rows(view)[0].missed == 7
+    assert "missed=7" in lines.status_lines(view)[0]
+    assert any("missed=7" in line for line in summary.lines(view))
+
+
+def test_log_lines_name_venue_and_connection() -> None:
+    view = changed(VIEW, connections=(changed(CONNECTION, exchange="okx"),))
+
+    assert lines.status_lines(view)[0].startswith("okx/left live ")
+
 
 def test_rate_is_that_between_two_pictures() -> None:
     before = changed(with_streams(changed(STREAM, messages=60)), ns=18 * SECOND)
@@ -173,7 +205,7 @@ def test_log_lines_carry_names_and_units() -> None:
 
     assert connection == (
         "left live streams=1/1 rtt_ms=0.42 msg_per_s=10 lag_p50_us=12 lag_p99_us=48"
-        " gaps=0 drops=0 errors=0 unknown=0 losses=0"
+        " gaps=0 missed=0 drops=0 errors=0 unknown=0 losses=0"
     )
     assert instrument == (
         "left:BTC-USDT book=live bid=61800.1 ask=61800.2 msg_per_s=10 age_ms=5 gaps=0 resyncs=0"

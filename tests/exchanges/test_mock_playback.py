@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from connectors.capture import Record, RecordKind
+from connectors.commands.catalog import fetch_instruments
 from connectors.exchange import Exchange
 from connectors.foreign import connect_record, open_any, rest_record
 from connectors.mock import MockExchange, captured_mock
@@ -313,3 +314,18 @@ async def test_our_own_recording_can_be_served(tmp_path):
         transport.disconnect()
 
     assert list(client.data.values()) == [[payload]]
+
+
+@pytest.mark.parametrize(
+    ("venue", "file", "symbols"),
+    [
+        ("binance_spot", "cryptofeed/BINANCE.ws.1.0.gz", ("NKN-USDT", "BLZ-ETH", "LRC-BTC", "RUNE-EUR")),
+        ("binance_usdm", "cryptofeed/BINANCE_FUTURES.ws.1.0.gz", ("SUSHI-USDT-PERP", "AKRO-USDT-PERP")),
+        ("okx", "cryptofeed/OKX.ws.1.0.gz", ("BTC-USD-220527", "UNI-USD-PERP", "BTC-USDT")),
+    ],
+)
+async def test_symbols_of_a_capture_are_in_the_list_that_is_served(captures_dir, venue, file, symbols):
+    async with captured_mock(venue, [captures_dir / file]) as mock:
+        listed = await fetch_instruments(load_exchange(venue), mock.rest_url)
+
+    assert set(symbols) <= {each.symbol for each in listed}

@@ -5,7 +5,6 @@ import zlib
 
 from picows.deflate import Deflater, Inflater
 from picows.deflate_negotiation import HEADER, PerMessageDeflate, check_answer, choose, with_offer
-
 from picows.errors import WSProtocolError
 
 from .inputs import Choices, pieces

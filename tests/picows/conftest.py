@@ -87,9 +87,9 @@ def security(request):
     return PLAIN if request.param == "plain" else request.getfixturevalue("tls")
 
 
-def _hurry(options):
+def _hurry(options, is_tls):
     """The loop's own TLS waits up to close_timeout for a close_notify that a raw peer does not send."""
-    if STREAMS == "loop":
+    if STREAMS == "loop" and is_tls:
         options.setdefault("close_timeout", 0.3)
     if PATIENCE > 1:
         options.setdefault("websocket_handshake_timeout", 5 * PATIENCE)
@@ -102,7 +102,7 @@ async def serve(security):
 
     async def start(factory=lambda request: Echo(), **options):
         options.setdefault("ssl", security.server)
-        _hurry(options)
+        _hurry(options, security.is_tls)
         server = await ws_create_server(factory, "127.0.0.1", 0, **options)
         servers.append(server)
         return SimpleNamespace(server=server, port=server.sockets[0].getsockname()[1])
@@ -124,7 +124,7 @@ async def connect(security):
     async def open_client(port, factory=Recorder, *, path="/", **options):
         options.setdefault("ssl_context", security.client)
         options.setdefault("family", 2)
-        _hurry(options)
+        _hurry(options, security.is_tls)
         transport, listener = await ws_connect(factory, security.url(port, path), **options)
         transports.append(transport)
         return transport, listener
@@ -183,21 +183,32 @@ async def open_end(side, security, serve, connect):
 
     glued: frames that the peer sends in one write with its half of the handshake.
     receive_buffer: bytes of the peer's SO_RCVBUF, so that a peer which does not read is full soon.
+    extensions: what the peer says in Sec-WebSocket-Extensions.
     """
     raw = []
 
-    async def open_one(listener=None, *, glued=b"", receive_buffer=None, **options):
+    async def open_one(listener=None, *, glued=b"", receive_buffer=None, extensions=None, **options):
         listener = Recorder() if listener is None else listener
         if side == "client":
             accepting = RawListener(security.server, receive_buffer)
             raw.append(accepting)
             peer, (transport, _) = await asyncio.gather(
-                accepting.accept_upgrade(glued=glued), connect(accepting.port, lambda: listener, **options)
+                accepting.accept_upgrade(
+                    glued=glued,
+                    headers=f"Sec-WebSocket-Extensions: {extensions}\r\n" if extensions else "",
+                ),
+                connect(accepting.port, lambda: listener, **options),
             )
         else:
             serving = await serve(lambda request: listener, **options)
             address = ("127.0.0.1", serving.port)
-            peer = await dial_upgrade(address, security.client, glued=glued, receive_buffer=receive_buffer)
+            peer = await dial_upgrade(
+                address,
+                security.client,
+                glued=glued,
+                receive_buffer=receive_buffer,
+                headers={"Sec-WebSocket-Extensions": extensions},
+            )
             raw.append(peer)
             await listener.until(lambda: listener.transport is not None)
             transport = listener.transport

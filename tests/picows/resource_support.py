@@ -59,10 +59,13 @@ def _object_count():
     return len(gc.get_objects())
 
 
-async def fds_back_to(count):
-    """Wait until closed connections, which linger for their peer's end, have given their descriptors back."""
+async def fds_back_to(count, tasks=None):
+    """Wait until closed connections, which linger for their peer's end, have given their descriptors back.
+
+    tasks: wait until no more than these run, too: the peer's end of a connection may be a task.
+    """
     async with asyncio.timeout(TIMEOUT_S):
-        while open_fds() > count:
+        while open_fds() > count or (tasks is not None and len(asyncio.all_tasks()) > tasks):
             await asyncio.sleep(0.01)
 
 
@@ -114,22 +117,30 @@ async def raw_client(port, receive_buffer=None):
 
 
 async def echo_through(sock, batch, batches):
-    """Write `batch` so many times, read as many answers (unmasked: 4 bytes fewer a frame)."""
+    """Write `batch` so many times, read as many answers (unmasked: 4 bytes fewer a frame).
+
+    At most 8 batches are under way: what the server queues for us must not depend on who runs first.
+    """
     loop = asyncio.get_running_loop()
     frame_count = len(batch) // len(FRAME)
-    expected = batches * (len(batch) - 4 * frame_count)
+    answer_size = len(batch) - 4 * frame_count
     buffer = bytearray(256 * 1024)
+    under_way = asyncio.Semaphore(8)
 
     async def read():
-        left = expected
-        while left > 0:
+        received = answered = 0
+        while received < batches * answer_size:
             got = await loop.sock_recv_into(sock, buffer)
             assert got > 0
-            left -= got
-        assert left == 0
+            received += got
+            while answered < received // answer_size:
+                answered += 1
+                under_way.release()
+        assert received == batches * answer_size
 
     async def write():
         for _ in range(batches):
+            await under_way.acquire()
             await loop.sock_sendall(sock, batch)
 
     await asyncio.gather(read(), write())

@@ -142,12 +142,13 @@ async def test_roundtrip_times_are_measured_in_sequence(open_end):
 
     for _ in range(3):
         frame = await end.peer.recv_frame()
-        await asyncio.sleep(0.02)
+        await asyncio.to_thread(time.sleep, 0.02)  # a loop's timers may fire early: their clock is coarser
         await end.peer.send(PONG, frame.payload)
     times = await measuring
 
     assert len(times) == 3
-    assert all(0.02 <= seconds < 5 for seconds in times)
+    # uvloop's sleep may end a millisecond early: its clock stands still during a turn of the loop.
+    assert all(0.018 <= seconds < 5 for seconds in times)
 
 
 async def test_a_round_trip_measured_while_auto_ping_is_on_leaves_detection_working(open_end):

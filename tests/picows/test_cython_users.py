@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-
 import pytest
+
+from .cython_support import build, run
 
 SOURCE = """
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -48,7 +46,8 @@ cdef class Counter(WSListener):
             transport.send_close(WSCloseCode.OK, b"done")
 
 cdef class Silent(WSListener):
-    pass
+    def __init__(self):
+        pass        # takes nothing, neither request nor response
 
 class PythonOnTop(Counter):
     seen = 0
@@ -56,12 +55,6 @@ class PythonOnTop(Counter):
     def on_ws_frame(self, transport, frame):
         PythonOnTop.seen += 1
         Counter.on_ws_frame(self, transport, frame)
-"""
-
-SETUP = """
-from Cython.Build import cythonize
-from setuptools import Extension, setup
-setup(ext_modules=cythonize([Extension("usercode", ["usercode.pyx"])], language_level=3))
 """
 
 RUN = """
@@ -95,23 +88,13 @@ print("ok")
 """
 
 
+@pytest.mark.user_build
 @pytest.mark.slow
 def test_an_extension_of_a_user_builds_and_is_called_through_the_vtable(tmp_path):
-    pytest.importorskip("Cython", reason="Cython is needed to build an extension against the core")
-    for name, text in (("usercode.pyx", SOURCE), ("setup.py", SETUP), ("run.py", RUN)):
-        (tmp_path / name).write_text(textwrap.dedent(text))
+    build(tmp_path, SOURCE)
+    (tmp_path / "run.py").write_text(RUN)
 
-    build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-    built = subprocess.run(build, check=False, cwd=tmp_path, capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout + built.stderr
-    ran = subprocess.run(
-        [sys.executable, "run.py", "asyncio", "uvloop"],
-        check=False,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ran = run(tmp_path, "run.py", "asyncio", "uvloop")
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout == "ok\n"

@@ -1,5 +1,6 @@
 """Every example runs as its documentation says, in a process of its own, and ends."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -12,10 +13,14 @@ import pytest
 
 import picows
 
+from .ws_peers import dial_upgrade
+
 PACKAGE = Path(picows.__file__).parent
 NAMES = sorted(path.stem for path in (PACKAGE / "examples").glob("*.py") if path.stem != "__init__")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "PYTHONWARNINGS": "error"}
 TIMEOUT_S = 60
+
+pytestmark = pytest.mark.xdist_group("examples")  # one echo server for the whole file
 
 
 def command(name, *arguments):
@@ -96,10 +101,26 @@ def test_graceful_shutdown(initiator):
         assert f"{side}: disconnected, peer closed first: {side != initiator}" in printed
 
 
-def test_okx_roundtrip_time(echo_server):
-    printed = output_of("okx_roundtrip_time", "--url", echo_server, "--threshold-ms", 5000)
+@pytest.fixture
+def mock_exchange():
+    """The URL of a mock of the venue that the example measures."""
+    pytest.importorskip("connectors", reason="the mock exchange is part of connectors")
+    mock = [sys.executable, "-m", "connectors.cli", "mock", "--exchange", "okx", "--for", TIMEOUT_S]
+    process = subprocess.Popen(
+        [str(word) for word in mock], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    try:
+        url = next(line.split()[1] for line in process.stdout if line.lstrip().startswith("url:"))
+        yield f"{url}/ws/v5/public"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_okx_roundtrip_time(mock_exchange):
+    printed = output_of("okx_roundtrip_time", "--url", mock_exchange, "--threshold-ms", 5000)
     assert re.fullmatch(r"attempt 1: median of 5 round trips \d+\.\d{3} ms\nwithin 5000\.0 ms\n", printed)
-    printed = output_of("okx_roundtrip_time", "--url", echo_server, "--threshold-ms", 0, "--attempts", 2)
+    printed = output_of("okx_roundtrip_time", "--url", mock_exchange, "--threshold-ms", 0, "--attempts", 2)
     assert printed.endswith("never within 0.0 ms\n")
 
 
@@ -136,9 +157,21 @@ def test_reconnecting_client_comes_back_to_a_server_that_went_away():
     assert client.returncode == 0
 
 
-async def test_broadcast_server_tells_everybody():
-    import asyncio
+@pytest.mark.user_build
+@pytest.mark.slow
+def test_echo_client_cython_builds_its_listener_and_uses_it_again(echo_server, tmp_path):
+    pytest.importorskip("Cython", reason="Cython is needed to build an extension against the core")
+    arguments = ("--url", echo_server, "--messages", 300, "--size", 1000, "--build-dir", tmp_path / "here")
 
+    assert output_of("echo_client_cython", *arguments) == "300 echoes of 1000 bytes, sum 150000\n"
+    built = {path: path.stat().st_mtime_ns for path in (tmp_path / "here").glob("echo_client_*")}
+    assert output_of("echo_client_cython", *arguments) == "300 echoes of 1000 bytes, sum 150000\n"
+
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "here").glob("echo_client_*")} == built
+    assert len(built) == 3  # .pyx, .c and the extension
+
+
+async def test_broadcast_server_tells_everybody():
     class Guest(picows.WSListener):
         def __init__(self):
             self.heard = asyncio.get_running_loop().create_future()
@@ -155,6 +188,40 @@ async def test_broadcast_server_tells_everybody():
         for transport, _ in guests:
             transport.disconnect()
             await transport.wait_disconnected()
+
+
+async def test_broadcast_server_tells_a_slow_guest_how_much_it_has_missed():
+    count = 150
+
+    class Talker(picows.WSListener):
+        def __init__(self):
+            self.heard = 0
+            self.heard_all = asyncio.get_running_loop().create_future()
+
+        def on_ws_frame(self, transport, frame):
+            self.heard += 1
+            if self.heard == count:
+                self.heard_all.set_result(None)
+            else:
+                transport.send(picows.WSMsgType.BINARY, bytes(60_000))
+
+    with running("broadcast_server") as url:
+        address = ("127.0.0.1", int(url.rpartition(":")[2].rstrip("/")))
+        slow = await dial_upgrade(address, receive_buffer=8192)
+        transport, talker = await picows.ws_connect(Talker, url)
+        transport.send(picows.WSMsgType.BINARY, bytes(60_000))
+        await asyncio.wait_for(talker.heard_all, TIMEOUT_S)
+
+        received = 0
+        while (frame := await slow.recv_frame()).opcode == picows.WSMsgType.BINARY:
+            received += 1
+        missed = int(re.fullmatch(rb"you have missed (\d+) messages", frame.payload)[1])
+        slow.close()
+        transport.disconnect()
+        await transport.wait_disconnected()
+
+    assert missed > 0
+    assert received + missed == count
 
 
 def test_subprotocol_negotiation():

@@ -66,6 +66,7 @@ async function run() {
   const echo = open("/echo", ["v2.feed", "v1.feed"]);
   await echo.opened;
   seen.protocol = echo.protocol;
+  seen.extensions = echo.extensions;
   echo.send("an old silent pond… 🐸");
   seen.text = await echo.next();
   echo.send("");
@@ -171,18 +172,34 @@ def browser(url, profile):
         process.wait()
 
 
+COMPRESSIONS = {
+    "": None,
+    "permessage-deflate": picows.PerMessageDeflate(),
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+    "server_max_window_bits=10; client_max_window_bits=9": picows.PerMessageDeflate(
+        server_no_context_takeover=True,
+        client_no_context_takeover=True,
+        server_max_window_bits=10,
+        client_max_window_bits=9,
+    ),
+}
+
+
+@pytest.mark.parametrize("extensions", COMPRESSIONS, ids=["uncompressed", "deflate", "deflate-small"])
 @plain_and_tls
 @on_each_loop
-async def test_chromium_talks_to_our_server(is_secure, tmp_path):
+async def test_chromium_talks_to_our_server(is_secure, tmp_path, extensions):
     site = Site()
+    compression = COMPRESSIONS[extensions]
 
-    async with our_server(site, is_secure, logger_name="quiet") as port:
+    async with our_server(site, is_secure, logger_name="quiet", compression=compression) as port:
         with browser(f"{'https' if is_secure else 'http'}://127.0.0.1:{port}/", tmp_path):
             async with asyncio.timeout(BROWSER_TIMEOUT_S):
                 seen = await site.report
 
     assert seen == {
         "protocol": "v1.feed",
+        "extensions": extensions,
         "text": "an old silent pond… 🐸",
         "empty": "",
         "binary_size": 1_000_003,

@@ -16,6 +16,7 @@ def test_the_defaults_are_the_documented_ones():
 
     assert (options.disconnect_on_exception, options.enable_auto_pong, options.strict) == (True, True, True)
     assert (options.enable_auto_ping, options.auto_ping_strategy) == (False, 1)
+    assert options.compression is None
     assert (options.websocket_handshake_timeout, options.close_timeout) == (5, 10)
     assert (options.max_frame_size, options.read_buffer_init_size) == (10 * 1024 * 1024, 16 * 1024)
 

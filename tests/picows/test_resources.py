@@ -27,7 +27,7 @@ from .resource_support import (
     raw_client,
 )
 
-pytestmark = [pytest.mark.slow, needs_proc]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("memory"), needs_proc]
 
 
 # ---------------------------------------------------------------- connections that come and go
@@ -91,13 +91,13 @@ async def test_2000_failed_connects_leave_nothing():
                     factory, url, ssl_context=context, websocket_handshake_timeout=timeout_s
                 )
 
-        fds = open_fds()
+        fds, tasks = open_fds(), len(asyncio.all_tasks())
         await in_turns(500, 20, fail)
-        await fds_back_to(fds)
+        await fds_back_to(fds, tasks)
         kept = Kept()
 
         await in_turns(2000, 20, fail)
-        await fds_back_to(fds)
+        await fds_back_to(fds, tasks)
 
         kept.check()
 
@@ -145,13 +145,13 @@ async def test_connections_opened_and_closed_leave_nothing(is_secure):
                 transport.disconnect()
             await transport.wait_disconnected()
 
-        fds = open_fds()
+        fds, tasks = open_fds(), len(asyncio.all_tasks())
         await in_turns(500, 20, open_and_close)
-        await fds_back_to(fds)
+        await fds_back_to(fds, tasks)
         kept = Kept()
 
         await in_turns(rounds, 20, open_and_close)
-        await fds_back_to(fds)
+        await fds_back_to(fds, tasks)
 
         kept.check()
 

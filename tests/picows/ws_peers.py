@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import termios
+import time
 
 from .ws_frames import CLOSE, decode, encode
 
@@ -40,6 +41,11 @@ def request_bytes(*, path="/", headers=None, method="GET", version="HTTP/1.1"):
     lines = [f"{method} {path} {version}"]
     lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def unacknowledged(sock):
+    """Bytes that the other side's kernel has not taken yet (Linux: SIOCOUTQ)."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 class RawPeer:
@@ -112,10 +118,22 @@ class RawPeer:
         return frame
 
     async def until_taken(self):
-        """Wait until the other side's kernel has acknowledged all that was sent (Linux: SIOCOUTQ)."""
+        """Wait until the other side's kernel has acknowledged all that was sent."""
         async with asyncio.timeout(WAIT_S):
-            while struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0]:
+            while unacknowledged(self.sock):
                 await asyncio.sleep(0.001)
+
+    def send_and_reset_at_once(self, data):
+        """Blocks the event loop, so that our end finds all of `data` and the reset in one wake-up.
+
+        A reset throws away what the other side's kernel has not taken: `data` must fit its window (64 KiB).
+        """
+        self.sock.sendall(data)
+        deadline = time.monotonic() + WAIT_S
+        while unacknowledged(self.sock):
+            assert time.monotonic() < deadline, "the data do not fit into the receive window"
+            time.sleep(0.001)
+        self.reset()
 
     def end_sending(self):
         """Half-close: our side has ended, we still read. TCP only, TLS gets no close_notify."""

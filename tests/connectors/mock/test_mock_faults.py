@@ -120,7 +120,8 @@ def test_same_seed_strikes_the_same_messages(seed, p):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("drp", "expected one of drop"),
+        ("drp", "did you mean 'drop'"),
+        ("zzz", "expected one of drop"),
         ("drop:evry=2", "unknown option 'evry'; it has topic, conn"),
         ("drop:every=two", "every: expected int, got 'two'"),
         ("drop:every=0", "expected every >= 1"),
