@@ -112,7 +112,7 @@ async def test_a_full_queue_pauses_the_peer_and_nothing_is_lost(open_end, limits
     await sending
 
     assert received == [b"%08d" % number * 125 for number in range(count)]
-    # Beyond the limit there is at most what one read has brought.
+    # Beyond the limit there is at most what one read has brought: MAX_READ_SIZE of buffer.pyx.
     assert 8 <= most <= 8 + 2 * 1024 * 1024 // 1000
     assert receiver.queued_messages == receiver.queued_bytes == 0
     assert stream.is_reading()
