@@ -50,7 +50,7 @@ cdef extern from *:
             *(void **)((char *)self + sizeof(PyObject)) = ws_listener_vtable;
     #if PY_VERSION_HEX >= 0x030D0000
             /* From 3.13 on an instance with C fields has no inline values, and its dict shares keys with the
-             * others of its class: the interpreter specialises no access to such. It does to a dict of its own. */
+             * others of its class: the interpreter does not specialise that, but a dict of its own. */
             if (!(type->tp_flags & Py_TPFLAGS_INLINE_VALUES) && (type->tp_flags & Py_TPFLAGS_MANAGED_DICT)
                 && ws_listener_own_dict(self) < 0) {
                 Py_CLEAR(self);
