@@ -144,11 +144,18 @@ class _Meaning:
 
     def check_numbers(self, value: object) -> None:
         """Those outside of connections that must be more than 0. value: of the file, of any shape."""
-        for path in (("for_s",), ("metrics", "every_s"), ("mock", "rate"), ("record", "max_bytes")):
+        paths = (
+            ("for_s",),
+            ("busy_poll",),
+            ("metrics", "every_s"),
+            ("mock", "rate"),
+            ("record", "max_bytes"),
+        )
+        for path in paths:
             found: object = value
             for key in path:
                 found = found.get(key) if isinstance(found, dict) else None
-            if isinstance(found, int | float) and not found > 0:
+            if isinstance(found, int | float) and not isinstance(found, bool) and not found > 0:
                 self._tree.complain(path, f"expected more than 0, got {self._tree.shown(path, found)}")
 
     def check_faults(self, faults: Sequence[object]) -> None:

@@ -39,6 +39,7 @@ def header_of(settings: Settings) -> dict[str, object]:
         "connections": [_connection(name, each) for name, each in pairs],
         "strategies": [_strategy(each) for each in settings.strategies],
         "loop": settings.loop,
+        "busy_poll": settings.busy_poll,
     }
     if settings.mock is not None:
         config["mock"] = msgspec.to_builtins(settings.mock)

@@ -20,6 +20,7 @@ from connectors.settings import Settings
 from connectors.status import label_of
 from connectors.summary import SentCounts
 from connectors.view import EngineView
+from picows import BusyPoll
 
 if TYPE_CHECKING:
     from connectors.engine import Engine
@@ -96,7 +97,7 @@ class _Run:
 
         engine = Engine(settings, base_dir=self._base_dir)
         metrics = self._metrics(settings)
-        with _signals(self._on_signal, engine):
+        with _signals(self._on_signal, engine), _busy_poll(settings.busy_poll):
             self._main = asyncio.ensure_future(engine.run(for_s=self._for_s))
             pictures = asyncio.ensure_future(self._take_pictures(engine, settings.metrics.every_s, metrics))
             try:
@@ -173,6 +174,13 @@ class _Run:
             label = label_of(each.exchange, each.name)
             log.error("%s: no data message arrived on any stream (%d subscribed)", label, count)
         return bool(asked) and len(silent) == len(asked)
+
+
+def _busy_poll(wanted: bool | float) -> contextlib.AbstractContextManager[object]:
+    """As the config asks for: not at all, without sleep, or until it was quiet for so many seconds."""
+    if wanted is False:
+        return contextlib.nullcontext()
+    return BusyPoll(sleep_after_s=None if wanted is True else wanted)
 
 
 @contextlib.contextmanager

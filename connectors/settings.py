@@ -119,6 +119,8 @@ class Settings(_Struct, frozen=True):
     connections: tuple[ConnectionSettings, ...]
     strategies: tuple[StrategySettings, ...] = ()
     loop: Literal["asyncio", "uvloop"] = "asyncio"
+    # picows.BusyPoll: True never sleeps, a number sleeps after so many quiet seconds
+    busy_poll: bool | float = False
     exchange_dirs: tuple[str, ...] = ()  # more facts files, relative to the config file
     record: RecordSettings | None = None
     metrics: MetricsSettings = MetricsSettings()

@@ -232,6 +232,7 @@ def test_wrong_shape_hides_no_other_mistake(tmp_path: Path) -> None:
     text = """\
 lop: 1
 for_s: -1
+busy_poll: 0
 metrics: {every_s: 0}
 mock: {rate: -5, faults: ["drp", "drop:evry=3", 7]}
 connections:
@@ -242,6 +243,7 @@ connections:
     assert [each.split(": ")[1] for each in found] == [
         "lop",
         "for_s",
+        "busy_poll",
         "metrics.every_s",
         "mock.faults[0]",
         "mock.faults[1]",

@@ -70,9 +70,12 @@ def wait_for_line(process: subprocess.Popen[str], part: str) -> str:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 class TestRun:
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-    def test_piped_run_ends_with_counts_that_agree_with_the_mock(self, config: Path, loop: str) -> None:
+    @pytest.mark.parametrize("busy_poll", ["false", "true", "0.001"])
+    def test_piped_run_ends_with_counts_that_agree_with_the_mock(
+        self, config: Path, loop: str, busy_poll: str
+    ) -> None:
         pytest.importorskip(loop)
-        config.write_text(config.read_text() + f"\nloop: {loop}\n")
+        config.write_text(config.read_text() + f"\nloop: {loop}\nbusy_poll: {busy_poll}\n")
         with started(config, "--for", 2) as process:
             out, _ = process.communicate(timeout=DEADLINE_S)
 
