@@ -69,8 +69,8 @@ cdef class Stream(EventTarget):
         if self._is_closing or self._is_lost:
             return 0
         if self._held is not None and self._held.size + size > CORK_SIZE:
-            # A listener that sends from pause_writing must neither overtake these bytes nor frame its own over
-            # them: they may lie in the loop's scratch memory.
+            # A listener that sends from pause_writing must neither overtake these bytes nor frame its own
+            # over them: they may lie in the loop's scratch memory.
             is_held = self.holds_pause
             self.holds_pause = True
             try:
