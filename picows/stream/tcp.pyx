@@ -259,8 +259,8 @@ cdef class TcpStream(Stream):
         if graceful:
             if self._is_closing:
                 return 0
+            self._is_closing = self._is_graceful = True     # first: nothing is sent behind a close_notify
             self._before_shutdown()
-            self._is_closing = self._is_graceful = True
             if self._backlog.size == 0:
                 self.loop.call_soon(self._lose_soon)
             else:

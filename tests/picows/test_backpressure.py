@@ -114,6 +114,29 @@ async def test_a_producer_that_pauses_keeps_the_queue_bounded(open_end, exact_qu
     assert end.listener.most < 64 * 1024 + 20_000 + 2_000
 
 
+async def test_a_close_notify_that_fills_the_queue_costs_nothing_that_is_queued(open_end, exact_queue):
+    class SendsWhenPaused(Recorder):
+        def pause_writing(self):
+            super().pause_writing()
+            self.transport.send(WSMsgType.TEXT, b"too late")
+
+    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    stream = end.transport.underlying_transport
+    stream.set_write_buffer_limits(high=1 << 30)
+    while not stream.get_write_buffer_size():
+        end.transport.send(WSMsgType.BINARY, bytes(1_000_000))
+    end.transport.send(WSMsgType.TEXT, b"last")
+    stream.set_write_buffer_limits(high=stream.get_write_buffer_size())
+
+    stream.close()
+
+    assert (await end.peer.recv_frames_to_end())[-1].payload == b"last"
+    end.peer.close()
+    await gone(end.transport)
+    assert "pause" not in end.listener.events
+    assert end.transport.disconnect_error is None
+
+
 async def test_an_exception_in_pause_writing_is_logged_and_the_connection_lives(
     open_end, caplog, exact_queue
 ):
