@@ -5,8 +5,8 @@ VENV ?= .venv
 CC ?= cc
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-# Processes that run the tests: one per core. `loadgroup` keeps the tests of one `xdist_group` in one process.
-PARALLEL ?= -n logical --maxprocesses 8 --dist loadgroup
+# Processes that run the tests: one per core. `loadfile` keeps the tests of one file in one process.
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python

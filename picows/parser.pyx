@@ -111,6 +111,7 @@ cdef class FrameParser:
             if avail == 0:
                 return 0
             if self._opcode == 0 and not self._has_header and not self.is_failed and not self._is_closed:
+                # The first frame of a read, most of the time.
                 self._ordinary = total = ws_ordinary_frame(
                     start, avail, self._wants_mask, self.max_frame_size, &self._ordinary_head)
             if total == 0:

@@ -222,7 +222,7 @@ def packages(repository):
     return {path: text for path, text in found.items() if path.endswith(SOURCES)}
 
 
-pytestmark = [pytest.mark.house, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.house
 
 
 def test_the_rules_see_the_packages(packages):

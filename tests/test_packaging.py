@@ -13,8 +13,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = ("connectors", "strategies", "orjson", "msgspec", "yaml")
 
-pytestmark = pytest.mark.xdist_group("packaging")  # one sdist and one wheel for the whole file
-
 IMPORT_ALL = """
 import importlib, pathlib, pkgutil, sys
 import picows

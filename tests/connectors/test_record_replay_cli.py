@@ -19,8 +19,6 @@ DEADLINE_S = 30.0
 DEMO = ROOT / "configs" / "demo.yaml"
 MESSAGES = re.compile(r"^stream (\S+ \w+) messages=(\d+) events=(\d+)", re.MULTILINE)
 
-pytestmark = pytest.mark.xdist_group("recorded")  # one recording for the whole file
-
 
 def call(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -20,8 +20,6 @@ NAMES = sorted(path.stem for path in (PACKAGE / "examples").glob("*.py") if path
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "PYTHONWARNINGS": "error"}
 TIMEOUT_S = 60
 
-pytestmark = pytest.mark.xdist_group("examples")  # one echo server for the whole file
-
 
 def command(name, *arguments):
     return [sys.executable, "-m", f"picows.examples.{name}", *map(str, arguments)]

@@ -25,8 +25,6 @@ pytest.importorskip("pproxy", reason="the proxy server of these tests; pip insta
 SCHEMES = ["http", "socks4", "socks5", "socks5h"]
 BIG = bytes(range(256)) * 8192  # 2 MiB: does not fit the buffers on its way
 
-pytestmark = pytest.mark.xdist_group("proxy")  # its servers serve the whole file
-
 
 @pytest.fixture(scope="module")
 def open_proxy():

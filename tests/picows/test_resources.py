@@ -27,7 +27,7 @@ from .resource_support import (
     raw_client,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("memory"), needs_proc]
+pytestmark = [pytest.mark.slow, needs_proc]
 
 
 # ---------------------------------------------------------------- connections that come and go

@@ -12,7 +12,7 @@ from picows import WSMsgType
 from .interop_support import TIMEOUT_S, client_context, on_each_loop, our_server, plain_and_tls, url_of
 from .resource_support import FRAME, MIB, Echo, echo_through, masked, needs_proc, raw_client, rss
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("memory"), needs_proc]
+pytestmark = [pytest.mark.slow, needs_proc]
 
 
 class Counting(picows.WSListener):
