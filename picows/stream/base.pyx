@@ -65,10 +65,10 @@ cdef class Stream(EventTarget):
     cdef char* room(self, Py_ssize_t size) except? NULL:
         if self._is_closing or self._is_lost or size > CORK_SIZE:
             return NULL
-        if self._held is not None and self._held.size + size > CORK_SIZE:
-            self._release()
         if self._held is None:
             self._held = Backlog()
+        elif self._held.size + size > CORK_SIZE:
+            return NULL     # what is held leaves first, and that may call a listener: _hold knows how
         return self._held.extend(size)
 
     cdef int _hold(self, const char* head, Py_ssize_t head_size,
