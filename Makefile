@@ -106,7 +106,8 @@ test-c:  ## the C tests of wire.h under ASan and UBSan
 # The tests are copied next to the sanitized build, so that neither they nor the processes they start can
 # import the ordinary build from the source tree. The interpreter itself is not sanitized, hence LD_PRELOAD;
 # it never frees what lives as long as the process, hence no leak check. Bounds of resident memory (marker rss) are
-# left out: shadow memory, red zones and the quarantine of freed blocks are resident, too. libstdc++: ASan wraps __cxa_throw, and has to find it at start. --capture=sys: a report goes
+# left out: shadow memory, red zones and the quarantine of freed blocks are resident, too. libstdc++: ASan wraps
+# __cxa_throw, and has to find it at start. --capture=sys: a report goes
 # to file descriptor 2 of a process that dies, and pytest would take it along.
 sanitize: $(INSTALLED)  ## the tests of the core under an ASan and UBSan build of the extensions
 	@echo "== sanitize: build into $(SAN)"
@@ -210,6 +211,7 @@ clean:  ## remove what a build, a test run and the tools leave; keeps the venv
 	find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
 	find picows connectors strategies -name '*.so' -o -name '*.pyd' | xargs -r rm -f
 	find picows connectors strategies -name '*.pyx' | sed 's/\.pyx$$/.c/' | xargs -r rm -f
+	rm -f picows/abi.pxd
 
 distclean: clean  ## clean, and remove the venvs
-	rm -rf $(VENV) $(FT_VENV)
+	rm -rf $(VENV) $(BENCH_VENV) $(FT_VENV)

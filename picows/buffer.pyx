@@ -10,6 +10,7 @@ A block that a kept memoryview points into is never written again (see WSFrame):
 new one.
 """
 
+import cython
 from libc.string cimport memcpy, memmove
 
 
@@ -28,6 +29,7 @@ cdef Py_ssize_t SMALL_FRAME = 16 * 1024
 cdef Py_ssize_t TRUSTED_SIZE = 1024 * 1024
 
 
+@cython.final
 cdef class Arena:
     def __cinit__(self):
         self._block = NULL
@@ -56,6 +58,7 @@ cdef class Arena:
             self._borrower = None
 
 
+@cython.final
 cdef class Window:
     def __cinit__(self, Arena arena not None, Py_ssize_t read_size=16 * 1024):
         self._arena = arena

@@ -108,8 +108,9 @@ cdef class FrameParser:
         cdef uint32_t mask
         start = <uint8_t*>window.base + window.start
         if total == 0:
-            if not (self._has_header or self._opcode or self._is_closed or self.is_failed
-                    or self._error is not None):
+            if avail == 0:
+                return 0
+            if self._opcode == 0 and not self._has_header and not self.is_failed and not self._is_closed:
                 # The first frame of a read, most of the time.
                 self._ordinary = total = ws_ordinary_frame(
                     start, avail, self._wants_mask, self.max_frame_size, &self._ordinary_head)
@@ -136,8 +137,10 @@ cdef class FrameParser:
         self._ordinary = total = ws_ordinary_frame(
             start + total, avail, self._wants_mask, self.max_frame_size, &self._ordinary_head)
         if total == 0:
-            self._look_ahead(window, frame)
-            return 1
+            if avail:
+                self._look_ahead(window, frame)
+                return 1
+            total = 2
         self.need = total
         frame.tail_size = avail
         frame.last_in_buffer = avail < total
@@ -152,9 +155,7 @@ cdef class FrameParser:
             window.start = window.end
             return 0
         if not self._has_header:
-            self._look_ahead(window, None)
-            if self._ordinary:
-                return self.next(window, frame)
+            self._read_header(<const uint8_t*>window.base + window.start, window.end - window.start)
         if self._error is not None:
             self._fail(self._error)
         if not self._has_header:
@@ -180,7 +181,7 @@ cdef class FrameParser:
     cdef int _look_ahead(self, Window window, WSFrame frame) except -1:
         """Read the next header, if it is there, and judge it; what is wrong is told when its turn comes.
 
-        frame: the one in front of it, whose fields about what follows are filled; or None.
+        frame: the one in front of it, whose fields about what follows are filled.
         """
         cdef const uint8_t* start = <const uint8_t*>window.base + window.start
         cdef Py_ssize_t avail = window.end - window.start
@@ -193,9 +194,8 @@ cdef class FrameParser:
             self.need = self._ordinary
         else:
             self._read_header(start, avail)
-        if frame is not None:
-            frame.tail_size = avail
-            frame.last_in_buffer = avail < self.need or self._error is not None or self._is_closed
+        frame.tail_size = avail
+        frame.last_in_buffer = avail < self.need or self._error is not None or self._is_closed
         return 0
 
     cdef int _read_header(self, const uint8_t* start, Py_ssize_t avail) except -1:

@@ -1,15 +1,13 @@
 """Types of picows.protocol; the documentation stands in protocol.pyx."""
 
 import asyncio
-from typing import Any
-
-from typing_extensions import disjoint_base
+from typing import Any, final
 
 from picows.options import ConnectionOptions
 from picows.stream.base import Stream, StreamOwner
 from picows.transport import WSTransport
 
-@disjoint_base
+@final
 class Connection(StreamOwner):
     def __new__(
         cls, loop: asyncio.AbstractEventLoop, role: Any, options: ConnectionOptions

@@ -31,6 +31,7 @@ cdef int PICOWS_DEBUG_LL = 9
 cdef object _monotonic = time.monotonic
 
 
+@cython.final
 cdef class Connection(StreamOwner):
     """One WebSocket connection, from a connected stream to on_ws_disconnected.
 

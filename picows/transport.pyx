@@ -197,7 +197,7 @@ cdef class WSTransport:
 
     cdef int _send_close(self, int code, bytes reason) except -1:
         cdef bytes payload = b"" if code == WSCloseCode.NO_INFO else code.to_bytes(2, "big") + reason
-        self._put(0x88, payload, len(payload))
+        # Before it leaves: a listener that sends from pause_writing is too late (5.5.1).
         self.is_close_frame_sent = True
         self.is_mute = True
         if self.close_handshake is None:
@@ -205,7 +205,7 @@ cdef class WSTransport:
         elif self.close_handshake.recv is not None:
             self.close_handshake.recv_then_sent = True
         self.close_handshake.sent = WSCloseInfo(PyCloseCode(code), reason.decode() if reason else None)
-        return 0
+        return self._put(0x88, payload, len(payload))
 
     def cork(self):
         """Send together: `with transport.cork():` holds back what is sent inside it, and sends it at its end

@@ -65,19 +65,29 @@ cdef class Stream(EventTarget):
     cdef char* room(self, Py_ssize_t size) except? NULL:
         if self._is_closing or self._is_lost or size > CORK_SIZE:
             return NULL
-        if self._held is not None and self._held.size + size > CORK_SIZE:
-            self._release()
         if self._held is None:
             self._held = Backlog()
+        elif self._held.size + size > CORK_SIZE:
+            return NULL     # what is held leaves first, and that may call a listener: _hold knows how
         return self._held.extend(size)
 
     cdef int _hold(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1:
         cdef Py_ssize_t size = head_size + body_size
+        cdef bint is_held
         if self._is_closing or self._is_lost:
             return 0
         if self._held is not None and self._held.size + size > CORK_SIZE:
-            self._release()
+            # A listener that sends from pause_writing must neither overtake these bytes nor frame its own
+            # over them: they may lie in the loop's scratch memory.
+            is_held = self.holds_pause
+            self.holds_pause = True
+            try:
+                self._release()
+                self._hold(head, head_size, body, body_size)
+            finally:
+                self.holds_pause = is_held
+            return self._watermark()
         if size > CORK_SIZE:
             return self.write(head, head_size, body, body_size)
         if self._held is None:

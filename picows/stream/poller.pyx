@@ -1,13 +1,13 @@
 """Readiness of sockets, two ways behind one interface.
 
-EpollPoller (Linux) keeps one epoll instance per event loop, and the loop watches only its descriptor. It
-behaves alike on asyncio and uvloop: uvloop's own poll handles never report a reset that arrives with data.
-Many sockets that become ready together cost the loop one wake-up. LoopPoller registers each socket with
-`loop.add_reader`, for platforms without epoll.
+EpollPoller (Linux) keeps one epoll instance per event loop, and the loop watches its descriptor. It behaves
+alike on asyncio and uvloop: uvloop's own poll handles never report a reset that arrives with data. Many
+sockets that become ready together cost the loop one wake-up. A single socket is watched for data by the loop
+itself, see `_direct`. LoopPoller registers each socket with `loop.add_reader`, for platforms without epoll.
 
-CPU per echoed message, add_reader / epoll: 0.97 (asyncio) and 0.98 (uvloop) with one connection, 1.26 and
-1.00 with 64 (`python tests/bench/bench_poller.py`, CPython 3.11). Never dear, cheaper with many sockets,
-and it tells the truth.
+CPU per echoed message with 64 connections, add_reader / epoll: 1.26 (asyncio) and 1.00 (uvloop)
+(`python tests/bench/bench_poller.py`, CPython 3.11). Never dear, cheaper with many sockets, and it tells the
+truth.
 """
 
 import os

@@ -15,7 +15,7 @@ from .base cimport Stream, StreamOwner
 from .loopio cimport loop_io
 from .poller cimport READABLE, WRITABLE
 
-# A socket that always has more is read so far at a wake-up, then the others have their turn.
+# A socket that has given so much at a wake-up is not read again in it: the others have their turn.
 cdef Py_ssize_t BYTES_PER_WAKEUP = 1024 * 1024
 
 # How long a closed stream waits for the peer's end. The owner has been told already; the descriptor lives on.
@@ -78,7 +78,7 @@ cdef class TcpStream(Stream):
         return 0
 
     cdef int _read(self) except -1:
-        """Take what the kernel has, hand it up; about BYTES_PER_WAKEUP at most. 1: it may have more."""
+        """Take what the kernel has, read by read, and hand it up. 1: it may have more."""
         cdef Py_ssize_t room, got
         cdef Py_ssize_t total = 0
         cdef char* where
@@ -259,8 +259,8 @@ cdef class TcpStream(Stream):
         if graceful:
             if self._is_closing:
                 return 0
+            self._is_closing = self._is_graceful = True     # first: nothing is sent behind a close_notify
             self._before_shutdown()
-            self._is_closing = self._is_graceful = True
             if self._backlog.size == 0:
                 self.loop.call_soon(self._lose_soon)
             else:

@@ -11,14 +11,16 @@ import ssl
 
 from libc.string cimport memcpy
 
+from ..wire cimport WS_HEADER_MAX
+from .loopio cimport SCRATCH_SIZE
 from .tcp cimport WS_EMPTY, TcpStream
 
 # A record carries at most this much plaintext (RFC 8446 5.1); longer writes are cut here, so that the header
 # of a frame and its payload share a record.
 cdef Py_ssize_t RECORD_SIZE = 16 * 1024
 
-# Records of this much plaintext leave in one send.
-cdef Py_ssize_t SEAL_SIZE = 4 * RECORD_SIZE
+# Records of this much plaintext leave in one send: what a FrameWriter frames at once, header included.
+cdef Py_ssize_t SEAL_SIZE = SCRATCH_SIZE + WS_HEADER_MAX
 
 
 def _tls_kind():

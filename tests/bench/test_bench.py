@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .instructions.callgrind import read
-from .instructions.counts import Count, Segment, by_function, count, grown, rows
+from .instructions.counts import Count, Segment, by_function, changed, count, grown, is_our_doing, rows
 from .runner.arithmetic import Round, Summary, quantile, resolution, standard_error, summary, verdict
 
 HERE = Path(__file__).parent
@@ -157,6 +157,15 @@ def test_growth_of_five_percent_passes_and_more_is_told_with_both_numbers():
 
 def test_a_row_on_one_side_only_is_told():
     assert len(grown(BASELINE, {"sent": Count(1, 1)})) == 2
+
+
+def test_growth_with_another_compiler_is_told_and_fails_nothing():
+    then, now = {"compiler": "cc 12", "libc": "2.36"}, {"compiler": "cc 14", "libc": "2.36"}
+
+    assert changed(then, now) == ["compiler cc 12 then, cc 14 now"]
+    assert not is_our_doing(["received, own: ..."], changed(then, now))
+    assert is_our_doing(["received, own: ..."], changed(then, then))
+    assert not is_our_doing([], changed(then, then))
 
 
 # One run of it all

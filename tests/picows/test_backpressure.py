@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from picows import WSMsgType
+from picows import WSCloseCode, WSMsgType
 
 from .conftest import gone
-from .ws_frames import BINARY, PING, PONG, TEXT
+from .ws_frames import BINARY, CLOSE, PING, PONG, TEXT
 from .ws_listeners import Recorder
 from .ws_peers import WAIT_S
 
@@ -112,6 +112,51 @@ async def test_a_producer_that_pauses_keeps_the_queue_bounded(open_end, exact_qu
 
     assert all(len(frame.payload) == 20_000 for frame in frames)
     assert end.listener.most < 64 * 1024 + 20_000 + 2_000
+
+
+async def test_a_close_notify_that_fills_the_queue_costs_nothing_that_is_queued(open_end, exact_queue):
+    class SendsWhenPaused(Recorder):
+        def pause_writing(self):
+            super().pause_writing()
+            self.transport.send(WSMsgType.TEXT, b"too late")
+
+    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    stream = end.transport.underlying_transport
+    stream.set_write_buffer_limits(high=1 << 30)
+    while not stream.get_write_buffer_size():
+        end.transport.send(WSMsgType.BINARY, bytes(1_000_000))
+    end.transport.send(WSMsgType.TEXT, b"last")
+    stream.set_write_buffer_limits(high=stream.get_write_buffer_size())
+
+    stream.close()
+
+    assert (await end.peer.recv_frames_to_end())[-1].payload == b"last"
+    end.peer.close()
+    await gone(end.transport)
+    assert "pause" not in end.listener.events
+    assert end.transport.disconnect_error is None
+
+
+async def test_pause_writing_sends_nothing_behind_a_close_frame(open_end, exact_queue):
+    """RFC 6455 5.5.1."""
+
+    class SendsWhenPaused(Recorder):
+        def pause_writing(self):
+            super().pause_writing()
+            self.transport.send(WSMsgType.TEXT, b"too late")
+
+    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    stream = end.transport.underlying_transport
+    stream.set_write_buffer_limits(high=1 << 30)
+    while not stream.get_write_buffer_size():
+        end.transport.send(WSMsgType.BINARY, bytes(1_000_000))
+    stream.set_write_buffer_limits(high=stream.get_write_buffer_size())
+
+    end.transport.send_close(WSCloseCode.OK)
+    assert "pause" in end.listener.events
+    end.transport.disconnect()
+
+    assert (await end.peer.recv_frames_to_end())[-1].opcode == CLOSE
 
 
 async def test_an_exception_in_pause_writing_is_logged_and_the_connection_lives(

@@ -242,6 +242,24 @@ async def test_pause_writing_is_called_when_a_cork_lets_go_and_may_send(open_end
     assert sum(len(payload) for payload in payloads) == count * 8_000 + len(b"from pause_writing")
 
 
+async def test_a_frame_that_overfills_a_cork_goes_in_front_of_what_pause_writing_sends(open_end, exact_queue):
+    class SendsWhenPaused(Recorder):
+        def pause_writing(self):
+            super().pause_writing()
+            self.transport.send(WSMsgType.TEXT, b"from pause_writing")
+
+    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    end.transport.underlying_transport.set_write_buffer_limits(high=0)
+    sent = []
+
+    with end.transport.cork():
+        while "pause" not in end.listener.events:
+            sent.append(b"%06d" % len(sent) * 200)
+            end.transport.send(WSMsgType.BINARY, sent[-1])
+
+    assert await recv_payloads(end.peer, len(sent) + 1) == [*sent, b"from pause_writing"]
+
+
 async def test_auto_cork_sends_the_replies_to_one_read_together(open_end):
     class Replies(Recorder):
         def on_ws_frame(self, transport, frame):

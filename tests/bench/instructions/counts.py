@@ -78,3 +78,13 @@ def grown(baseline: Mapping[str, Any], now: Mapping[str, Count]) -> list[str]:
                 growth = value / was - 1
                 complaints.append(f"{row}, {kind}: was {was:.0f}, is {value:.0f} ({growth:+.1%})")
     return complaints
+
+
+def changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What the counts depend on beside our source, and is not what it was."""
+    return [f"{key} {was} then, {now[key]} now" for key, was in then.items() if now[key] != was]
+
+
+def is_our_doing(complaints: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether growth is to be blamed on our source: not with another interpreter or compiler."""
+    return bool(complaints) and not others
