@@ -51,4 +51,6 @@ cdef class Stream(EventTarget):
     cdef int _watermark(self) except -1
     cdef int _hold(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1
+    cdef int _keep(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1
     cdef int _release(self) except -1

@@ -65,11 +65,24 @@ cdef class Stream(EventTarget):
     cdef int _hold(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1:
         cdef Py_ssize_t size = head_size + body_size
+        cdef bint is_held
         if self._is_closing or self._is_lost:
             return 0
-        if self._held is not None and self._held.size + size > CORK_SIZE:
+        if self._held is None or self._held.size + size <= CORK_SIZE:
+            return self._keep(head, head_size, body, body_size)
+        # A listener that sends from pause_writing must wait: `head` lies in memory that its send would use.
+        is_held = self.holds_pause
+        self.holds_pause = True
+        try:
             self._release()
-        if size > CORK_SIZE:
+            self._keep(head, head_size, body, body_size)
+        finally:
+            self.holds_pause = is_held
+        return self._watermark()
+
+    cdef int _keep(self, const char* head, Py_ssize_t head_size,
+                   const char* body, Py_ssize_t body_size) except -1:
+        if head_size + body_size > CORK_SIZE:
             return self.write(head, head_size, body, body_size)
         if self._held is None:
             self._held = Backlog()
