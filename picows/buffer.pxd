@@ -122,6 +122,7 @@ cdef class Window:
     cdef:
         Arena _arena
         Py_ssize_t _read_size    # most bytes asked of the kernel at once; grows while reads come back full
+        Py_ssize_t _most         # up to here
 
         ws_block_t* block        # the block that `base` lies in; NULL while nothing is buffered
         bint _is_own             # block belongs to this window, not to the arena
@@ -132,6 +133,7 @@ cdef class Window:
 
     cdef char* reserve(self, Py_ssize_t* room) except NULL
     cdef void commit(self, Py_ssize_t n) noexcept
+    cdef void limit_reads(self, Py_ssize_t most) noexcept
     cdef int push(self, const char* data, Py_ssize_t n) except -1
     cdef int settle(self, Py_ssize_t need) except -1
     cdef void clear(self) noexcept

@@ -62,6 +62,7 @@ cdef class Arena:
 cdef class Window:
     def __cinit__(self, Arena arena not None, Py_ssize_t read_size=16 * 1024):
         self._arena = arena
+        self._most = MAX_READ_SIZE
         self._read_size = min(max(read_size, 2048), MAX_READ_SIZE)
         self.block = NULL
         self._is_own = False
@@ -102,10 +103,15 @@ cdef class Window:
 
     cdef void commit(self, Py_ssize_t n) noexcept:
         """`n` bytes have been written to where `reserve` said."""
-        if n == self._read_size and not self._is_own and n < MAX_READ_SIZE:
+        if n == self._read_size and not self._is_own and n < self._most:
             # The kernel had more for us: ask for more next time.
-            self._read_size = min(2 * n, MAX_READ_SIZE)
+            self._read_size = min(2 * n, self._most)
         self.end += n
+
+    cdef void limit_reads(self, Py_ssize_t most) noexcept:
+        """Ask for at most `most` bytes at once from now on, but for the rest of a frame that has begun."""
+        self._most = min(max(most, 2048), MAX_READ_SIZE)
+        self._read_size = min(self._read_size, self._most)
 
     cdef int push(self, const char* data, Py_ssize_t n) except -1:
         """Append a copy of bytes that came another way: behind a handshake, or from a test."""

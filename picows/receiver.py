@@ -27,6 +27,9 @@ else:
 
 log = logging.getLogger(__name__)
 
+# Messages of one byte take up to 40 times as much memory in the queue as in the read that brings them.
+_READ_SIZE = 64 * 1024
+
 Handler = Callable[["WSReceiver"], Awaitable[None]]
 
 
@@ -38,7 +41,7 @@ class WSReceiver(WSMessageAssembler):
         with 1011, and the exception is logged.
     max_queue_messages, max_queue_bytes: when as much waits to be received, reading from the socket pauses and
         TCP slows the peer down; it goes on when half is left. What one read from the socket has brought
-        already is still queued: up to 2 MiB, or one message, beyond the limits. Nothing is lost.
+        already is still queued: up to 64 KiB, or one message, beyond the limits. Nothing is lost.
     max_message_size, max_fragments: see WSMessageAssembler.
 
     `recv` may be cancelled at any time: no message is lost by it. Several tasks may call it; each message
@@ -168,13 +171,15 @@ class WSReceiver(WSMessageAssembler):
         """Close the connection (RFC 6455 7.1.2): send CLOSE, wait `timeout` seconds for the peer's.
 
         What is in the queue can be received still; what comes from now on is dropped. Does not raise what the
-        connection dies of, and nothing if it is closed already.
+        connection dies of, and nothing if it is closed already. ValueError, with nothing changed, for what
+        must not be sent: see WSTransport.send_close.
         """
         transport = self.transport
-        self._is_closing = True
+        if not self._ended.is_set():
+            transport.send_close(close_code, close_message)
+        self._is_closing = True  # not before: it is refused where code or reason must not be sent
         if self._ended.is_set():
             return
-        transport.send_close(close_code, close_message)
         self._resume_reading()
         try:
             async with asyncio.timeout(timeout):
@@ -188,6 +193,7 @@ class WSReceiver(WSMessageAssembler):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Starts the handler."""
         self._transport = transport
+        transport.underlying_transport.limit_reads(_READ_SIZE)
         if self._handler is not None:
             self._task = asyncio.get_running_loop().create_task(self._run(self._handler))
 

@@ -194,6 +194,15 @@ cdef class Stream(EventTarget):
         """Stop reading from the socket; TCP slows the peer down. Bytes read already are still delivered."""
         raise NotImplementedError
 
+    def limit_reads(self, Py_ssize_t most):
+        """Take at most about `most` bytes from the socket at once: 2 KiB to 2 MiB, the default.
+
+        For who pauses reading: what one read has brought is delivered all the same. A frame longer than that
+        is still read in one piece. Many small reads cost more than few large ones.
+        """
+        if self._owner is not None:
+            self._owner.window.limit_reads(most)
+
     def resume_reading(self):
         """Read again."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ loop has something to do. The last one keeps them, since one busy connection is 
 """
 
 import _ssl
-from ssl import OPENSSL_VERSION as _OPENSSL_VERSION, SSLError as _SSLError
+from ssl import OPENSSL_VERSION as _OPENSSL_VERSION, SSLError as _SSLError, SSLObject as _SSLObject
 
 import cython
 from libc.stdlib cimport free, malloc
@@ -72,12 +72,13 @@ def about_to_wrap():
 def find_ssl(tls):
     """The SslHandle of an ssl.SSLObject that has just been made; None where it is not to be found.
 
-    Also None for a context with a message callback: `_ssl` has its own way to report what that raises.
+    Also None for a context with a message callback: `_ssl` has its own way to report what that raises. And
+    for one whose `sslobject_class` reads or writes in a way of its own.
     """
     cdef SslHandle handle
     cdef object inner = getattr(tls, "_sslobj", None)
     cdef void* found
-    if MISSING is not None or inner is None or _has_message_callback(tls):
+    if MISSING is not None or inner is None or _has_message_callback(tls) or _has_own_methods(type(tls)):
         return None
     found = ws_ssl_of(<void*>inner)
     if found is NULL:
@@ -90,6 +91,11 @@ def find_ssl(tls):
 
 def _has_message_callback(tls):
     return getattr(getattr(tls, "context", None), "_msg_callback", None) is not None
+
+
+def _has_own_methods(kind):
+    return any(getattr(kind, name, None) is not getattr(_SSLObject, name)
+               for name in ("read", "write", "unwrap", "pending"))
 
 
 @cython.final

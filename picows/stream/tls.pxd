@@ -15,7 +15,9 @@ cdef class TlsStream(TcpStream):
         object _tls_error        # why decrypting has failed
         bint _is_secured         # the handshake is done
         bint _is_in_tls          # OpenSSL is at work, and may call Python: not to be entered again
-        list _unsent             # plaintext that a renegotiation holds up
+        object _unsent           # a deque of plaintext that a renegotiation holds up, or None
+        Py_ssize_t _unsent_size
+        Py_ssize_t _answers      # bytes of TLS's own behind a queue that has not been empty since
 
     # What a subclass does.
     cdef int _prepare(self) except -1
@@ -32,4 +34,6 @@ cdef class TlsStream(TcpStream):
     cdef int _encrypt(self, const char* data, Py_ssize_t size) except -1
     cdef int _encrypt_pieces(self, const char* data, Py_ssize_t size) except -1
     cdef int _send_records(self) except -1
+    cdef int _put_by(self, const char* data, Py_ssize_t size) except -1
+    cdef int _answer(self) except -1
     cdef int _fail_writing(self) except -1

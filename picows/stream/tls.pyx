@@ -8,6 +8,7 @@ OpenSSL (openssl.pyx), or portably through ssl.MemoryBIO (memorybio.pyx).
 
 import os
 import ssl
+from collections import deque
 
 from libc.string cimport memcpy
 
@@ -21,6 +22,10 @@ cdef Py_ssize_t RECORD_SIZE = 16 * 1024
 
 # Records of this much plaintext leave in one send: what a FrameWriter frames at once, header included.
 cdef Py_ssize_t SEAL_SIZE = SCRATCH_SIZE + WS_HEADER_MAX
+
+# Answers of TLS itself that may lie behind a queue which does not run empty: some thousand key updates. Who
+# asks for more (RFC 8446 4.6.3) and does not read is after our memory.
+cdef Py_ssize_t MAX_ANSWERS = 64 * 1024
 
 
 def _tls_kind():
@@ -130,7 +135,7 @@ cdef class TlsStream(TcpStream):
                 self._hand_up()
             else:
                 self._owner.window.settle(self._owner.window._need)
-        self._send_records()    # answers of TLS itself: key updates, alerts
+        self._answer()
         if self._is_lost:
             return 0
         if result == TLS_FAILED:
@@ -139,6 +144,25 @@ cdef class TlsStream(TcpStream):
             # close_notify: a TLS end of stream (RFC 8446 6.1). The TCP one need not be waited for.
             self._read_end(None)
         return 0
+
+    cdef int _answer(self) except -1:
+        """Send answers of TLS itself: key updates, alerts; then what waits. Counts what nobody takes."""
+        cdef Py_ssize_t queued = self._backlog.size
+        cdef bint is_held = self.holds_pause
+        if queued == 0:
+            self._answers = 0
+            return self._send_records()
+        self.holds_pause = True     # what a listener sends from pause_writing is no answer
+        try:
+            self._send_sealed()
+        finally:
+            self.holds_pause = is_held
+        self._answers += self._backlog.size - queued
+        if self._answers > MAX_ANSWERS and not self._is_lost and not self._is_closing:
+            return self._read_end(ConnectionAbortedError(
+                f"{self._answers} bytes of TLS's own answers are queued: the peer asks and does not read"))
+        self._send_records()
+        return self._watermark()
 
     def resume_reading(self):
         # First what is decrypted or received already: the socket may be at its end.
@@ -196,7 +220,9 @@ cdef class TlsStream(TcpStream):
         if size:
             result = self._seal(data, size)
             if result == TLS_EMPTY:
-                self._unsent = [data[:size]]
+                self._put_by(data, size)
+                self._send_sealed()
+                return self._watermark()
             elif result == TLS_FAILED:
                 self._fail_writing()
         return self._send_sealed()
@@ -208,10 +234,8 @@ cdef class TlsStream(TcpStream):
         try:
             while size > 0 and self._error is None and not self._is_lost:
                 step = min(size, SEAL_SIZE)
-                if self._unsent is not None:
-                    self._unsent.append(data[:step])
-                elif self._is_in_tls:
-                    self._unsent = [data[:step]]
+                if self._unsent is not None or self._is_in_tls:
+                    self._put_by(data, step)
                 else:
                     self._encrypt(data, step)
                 data += step
@@ -219,6 +243,17 @@ cdef class TlsStream(TcpStream):
         finally:
             self.holds_pause = is_held
         return self._watermark()
+
+    cdef int _put_by(self, const char* data, Py_ssize_t size) except -1:
+        """Keep plaintext until OpenSSL takes it; it counts as queued."""
+        if self._unsent is None:
+            self._unsent = deque()
+        self._unsent.append(data[:size])
+        self._unsent_size += size
+        return 0
+
+    cdef Py_ssize_t queued(self) noexcept:
+        return self._backlog.size + (0 if self._is_closing else self._unsent_size)
 
     cdef int _send_records(self) except -1:
         """Send what TLS itself has made, then what had to wait for the peer."""
@@ -232,15 +267,19 @@ cdef class TlsStream(TcpStream):
                 self._fail_writing()
             if result != TLS_DATA:
                 return self._send_sealed()
-            del self._unsent[0]
+            self._unsent.popleft()
+            self._unsent_size -= len(waiting)
             if not self._unsent:
                 self._unsent = None
             self._send_sealed()
+            if self._is_write_paused:
+                self._watermark()
         return 0
 
     cdef int _fail_writing(self) except -1:
         """As _write_failed, with an error of TLS."""
         self._unsent = None
+        self._unsent_size = 0
         if self._error is None and not self._is_lost:
             self._error = self._tls_error
             self._backlog.clear()

@@ -310,3 +310,34 @@ async def test_auto_cork_is_off_by_default(open_end):
     await end.listener.until_frames(4)
 
     assert sum(end.listener.left) > 1
+
+
+@pytest.mark.parametrize("size", [100, 60_000, 100_000])
+async def test_a_send_that_makes_a_full_cork_let_go_is_not_mixed_with_one_from_pause_writing(
+    open_end, exact_queue, size
+):
+    """The frame under way lies in scratch memory that pause_writing's send takes for its own."""
+
+    class SendsWhenPaused(Recorder):
+        def pause_writing(self):
+            super().pause_writing()
+            self.transport.send(WSMsgType.TEXT, b"from pause_writing")
+
+    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    end.transport.underlying_transport.set_write_buffer_limits(high=0)
+    sent = []
+
+    def send(payload):
+        sent.append(payload)
+        end.transport.send(WSMsgType.BINARY, payload)
+
+    while "pause" not in end.listener.events:
+        with end.transport.cork():
+            for _ in range(64):
+                send(len(sent).to_bytes(4, "big") * 256)
+            send(bytes([len(sent) % 256]) * size)
+
+    payloads = await recv_payloads(end.peer, len(sent) + 1)
+    assert payloads.count(b"from pause_writing") == 1
+    payloads.remove(b"from pause_writing")
+    assert payloads == sent

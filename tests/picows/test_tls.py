@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import random
+import socket
 import ssl
 
 import pytest
@@ -220,6 +221,54 @@ async def test_a_renegotiation_keeps_every_frame_that_is_sent_meanwhile(version,
 
     assert [frame.payload for frame in frames] == [n.to_bytes(2, "big") * 100 for n in range(count)]
     assert listener.frames[0].payload == b"with new keys"
+
+
+@pytest.mark.skipif(not SHARES_OPENSSL, reason="the peer calls OpenSSL itself")
+async def test_a_peer_that_asks_for_new_keys_and_never_reads_does_not_fill_our_memory(open_records):
+    transport, listener, peer = await open_records()
+    if peer.tls.version() != "TLSv1.3":
+        pytest.skip("TLS 1.3 only")
+    ours = transport.underlying_transport.get_extra_info("socket")
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    most = 0
+
+    with contextlib.suppress(OSError):  # we hang up on it
+        for _ in range(400):
+            for _ in range(100):
+                peer.update_key()
+                peer.tls.do_handshake()
+            await peer.flush()
+            most = max(most, transport.underlying_transport.get_write_buffer_size())
+            await asyncio.sleep(0)
+            if "disconnected" in listener.events:
+                break
+
+    assert listener.events[-1] == "disconnected"
+    assert isinstance(transport.disconnect_error, ConnectionAbortedError)
+    assert most < 256 * 1024
+
+
+@pytest.mark.skipif(not SHARES_OPENSSL, reason="the peer calls OpenSSL itself")
+@pytest.mark.parametrize("version", VERSIONS[:1], indirect=True, ids=["1.2"])
+async def test_what_waits_for_a_renegotiation_counts_as_queued(version, open_records):
+    transport, listener, peer = await open_records()
+    size, frames = 1_000, []
+
+    peer.ask_for_renegotiation()
+    await peer.send_raw(peer.sealed(encode(TEXT, b"last with the old keys")))
+    await listener.until_frames(1)
+    while "pause" not in listener.events:
+        transport.send(WSMsgType.BINARY, bytes(size))
+        frames.append(size)
+        assert len(frames) < 1_000
+    queued = transport.underlying_transport.get_write_buffer_size()
+    received = [len((await peer.recv_frame()).payload) for _ in frames]
+    await listener.until(lambda: "resume" in listener.events)
+
+    assert queued > 64 * 1024
+    assert received == frames
+    assert transport.underlying_transport.get_write_buffer_size() == 0
 
 
 async def test_close_notify_is_a_clean_end(open_records):

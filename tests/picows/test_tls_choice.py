@@ -68,6 +68,28 @@ async def test_a_context_with_a_message_callback_gets_the_memory_bio(serve, conn
     assert seen
 
 
+class Counting(ssl.SSLObject):
+    reads = 0
+
+    def read(self, *arguments):
+        Counting.reads += 1
+        return super().read(*arguments)
+
+
+async def test_ssl_objects_with_a_read_of_their_own_are_asked_to_read(serve, connect, tls):
+    """SSLContext.sslobject_class is public; direct calls would pass by what it overrides."""
+    serving = await serve()
+    before = tls.client.sslobject_class
+    tls.client.sslobject_class = Counting
+    try:
+        transport, _ = await connect(serving.port)
+    finally:
+        tls.client.sslobject_class = before
+
+    assert implementation(transport) == "memorybio"
+    assert Counting.reads > 0
+
+
 def test_an_ssl_object_of_long_ago_is_not_taken_for_the_last_one(tls):
     def wrapped():
         return tls.client.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
