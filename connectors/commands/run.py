@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import msgspec
 
+from connectors.errors import ConfigError
+
 if TYPE_CHECKING:
     from connectors.reports import Report
     from connectors.settings import Settings
@@ -133,11 +135,19 @@ def _run(settings: Settings, config: Path, for_s: float | None, plain: bool, log
 
 
 def make_report(level: str, title: str, plain: bool, log_file: Path | None) -> Report:
-    """A live table in a terminal that can move its cursor, else lines."""
+    """A live table in a terminal that can move its cursor, else lines.
+
+    Raises ConfigError: log_file cannot be written.
+    """
     from rich.console import Console
 
     from connectors.reports import LiveReport, PlainReport
 
+    if log_file is not None:
+        try:
+            log_file.open("a").close()
+        except OSError as error:
+            raise ConfigError(f"--log-file: {log_file} cannot be written: {error.strerror}") from error
     # Bound to the file: while the table runs, sys.stdout is the table itself.
     console = Console(file=sys.stdout)
     if plain or not sys.stdout.isatty() or console.is_dumb_terminal:

@@ -1,0 +1,88 @@
+"""Mistakes of the first hour: the message names the thing, what was expected and what came; no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from connectors.cli import main
+from connectors.exit_code import ExitCode
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+@pytest.fixture
+def venue() -> str:
+    return min(path.stem for path in (ROOT / "configs" / "exchanges").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "command", [("list",), ("mock", "--faults"), ("--help",), ("check", "configs/demo.yaml")]
+)
+def test_closed_pipe_ends_any_command_with_141_and_no_word(command: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "connectors", *command],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+
+    assert (done.returncode, done.stderr.decode()) == (ExitCode.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(("port", "all_venues"), [(65536, False), (65535, False), (-1, False), (65530, True)])
+def test_port_that_leaves_no_room_for_all_is_refused_at_the_door(
+    port: int, all_venues: bool, venue: str
+) -> None:
+    whose = ["--all"] if all_venues else ["--exchange", venue]
+
+    result = call("mock", *whose, "--port", str(port), "--for", "0.1")
+
+    assert result.exit_code == ExitCode.CONFIG
+    assert "--port" in result.output
+    assert str(port) in result.output
+
+
+def test_log_file_that_cannot_be_written_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:
+    log = tmp_path / "missing" / "run.log"
+
+    result = call("run", ROOT / "configs" / "demo.yaml", "--for", 1, "--log-file", log)
+
+    assert result.exit_code == ExitCode.CONFIG
+    assert f"--log-file: {log} cannot be written" in result.output
+
+
+def test_constructor_without_params_is_told_what_it_is_given(tmp_path: Path, venue: str) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from connectors import Strategy\n"
+        "class Mine(Strategy):\n"
+        "    def __init__(self):\n"
+        "        self.count = 0\n"
+    )
+    config = tmp_path / "my.yaml"
+    config.write_text(
+        f"connections:\n  - {{exchange: {venue}, symbols: [BTC-USDT], channels: [trade]}}\n"
+        'strategies:\n  - {use: "./mine.py:Mine"}\n'
+    )
+
+    result = call("check", config)
+
+    assert result.exit_code == ExitCode.CONFIG
+    assert "my.yaml:4" in result.output
+    assert "expected __init__(self, params, name)" in result.output
+    assert "on_start" in result.output
