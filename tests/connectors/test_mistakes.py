@@ -61,7 +61,7 @@ def test_port_that_leaves_no_room_for_all_is_refused_at_the_door(
 def test_log_file_that_cannot_be_written_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:
     log = tmp_path / "missing" / "run.log"
 
-    result = call("run", ROOT / "configs" / "demo.yaml", "--for", 1, "--log-file", log)
+    result = call("run", ROOT / "configs" / "demo.yaml", "--for", "1", "--log-file", log)
 
     assert result.exit_code == ExitCode.CONFIG
     assert f"--log-file: {log} cannot be written" in result.output
