@@ -212,4 +212,4 @@ clean:  ## remove what a build, a test run and the tools leave; keeps the venv
 	find picows connectors strategies -name '*.pyx' | sed 's/\.pyx$$/.c/' | xargs -r rm -f
 
 distclean: clean  ## clean, and remove the venvs
-	rm -rf $(VENV) $(FT_VENV)
+	rm -rf $(VENV) $(FT_VENV) $(BENCH_VENV)
