@@ -67,6 +67,21 @@ def test_log_file_that_cannot_be_written_is_a_mistake_of_the_command_line(tmp_pa
     assert f"--log-file: {log} cannot be written" in result.output
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_uvloop_that_is_not_installed_is_a_mistake_of_the_config(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text("loop: uvloop\n" + (ROOT / "configs" / "demo.yaml").read_text())
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    result = call(command, config)
+
+    assert result.exit_code == ExitCode.CONFIG
+    assert "my.yaml:1: loop: uvloop is not installed" in result.output
+    assert "pip install uvloop" in result.output
+
+
 def test_constructor_without_params_is_told_what_it_is_given(tmp_path: Path, venue: str) -> None:
     (tmp_path / "mine.py").write_text(
         "from connectors import Strategy\n"
