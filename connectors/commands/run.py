@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -18,7 +18,23 @@ if TYPE_CHECKING:
     from connectors.settings import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
-CONFIG = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _ConfigPath(click.Path):
+    """`configs/demo.yaml` is found from anywhere, so that the first example of --help runs after pip, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(value)
+        if path.parent == Path("configs") and not path.exists():
+            from connectors.registry import facts_dirs
+
+            value = next(
+                (each for each in (d.parent / path.name for d in facts_dirs()) if each.exists()), value
+            )
+        return super().convert(value, param, ctx)
+
+
+CONFIG = _ConfigPath(exists=True, dir_okay=False, path_type=Path)
 
 
 def _options(command: _Command) -> _Command:

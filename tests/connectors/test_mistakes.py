@@ -67,6 +67,23 @@ def test_log_file_that_cannot_be_written_is_a_mistake_of_the_command_line(tmp_pa
     assert f"--log-file: {log} cannot be written" in result.output
 
 
+def test_shipped_config_is_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert call("check", "configs/demo.yaml").exit_code == ExitCode.OK
+    assert "configs/nope.yaml' does not exist" in call("check", "configs/nope.yaml").output
+
+
+def test_own_config_of_that_name_goes_before_the_shipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "demo.yaml").write_text("connections: []\n")
+
+    assert call("check", "configs/demo.yaml").exit_code == ExitCode.CONFIG
+
+
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_uvloop_that_is_not_installed_is_a_mistake_of_the_config(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -80,6 +97,22 @@ def test_uvloop_that_is_not_installed_is_a_mistake_of_the_config(
     assert result.exit_code == ExitCode.CONFIG
     assert "my.yaml:1: loop: uvloop is not installed" in result.output
     assert "pip install uvloop" in result.output
+
+
+def test_module_name_of_a_file_beside_the_config_is_told_how_files_are_named(
+    tmp_path: Path, venue: str
+) -> None:
+    (tmp_path / "beside.py").write_text("from connectors import Strategy\nclass Mine(Strategy): pass\n")
+    config = tmp_path / "my.yaml"
+    config.write_text(
+        f"connections:\n  - {{exchange: {venue}, symbols: [BTC-USDT], channels: [trade]}}\n"
+        'strategies:\n  - {use: "beside:Mine"}\n'
+    )
+
+    result = call("check", config)
+
+    assert result.exit_code == ExitCode.CONFIG
+    assert "the file beside the config is './beside.py:...'" in result.output
 
 
 def test_constructor_without_params_is_told_what_it_is_given(tmp_path: Path, venue: str) -> None:
