@@ -11,8 +11,12 @@ import hashlib
 import os
 import re
 import sys
-import tomllib
 from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036  pip runs this file before it looks at requires-python
+    sys.exit(f"picows-connectors: expected Python 3.11 or newer, got {sys.version.split()[0]}")
+
+import tomllib
 
 from Cython.Build import cythonize
 from setuptools import Extension, find_packages, setup

@@ -15,6 +15,10 @@ def main() -> None:
         command()
     except KeyboardInterrupt:
         sys.exit(SIGINT)
+    except ImportError as error:
+        if error.name != "picows":
+            raise
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

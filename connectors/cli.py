@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -26,6 +27,8 @@ class _Group(click.Group):
             self._fail(ctx, error, ExitCode.CONFIG)
         except CaptureError as error:
             self._fail(ctx, error, ExitCode.CAPTURE)
+        except BrokenPipeError:
+            _leave_unread()
         except (ConnectorError, OSError) as error:
             self._fail(ctx, error, ExitCode.FAILED)
         except KeyboardInterrupt:
@@ -34,6 +37,8 @@ class _Group(click.Group):
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
             return super().make_context(*args, **kwargs)
+        except BrokenPipeError:  # --help
+            _leave_unread()
         except KeyboardInterrupt:
             sys.exit(ExitCode.SIGINT)
 
@@ -41,6 +46,13 @@ class _Group(click.Group):
     def _fail(ctx: click.Context, error: Exception, code: ExitCode) -> None:
         click.echo(f"error: {error}", err=True)
         ctx.exit(code)
+
+
+def _leave_unread() -> NoReturn:
+    """Nobody reads the output any more (`| head`). What is still in its buffer goes nowhere: flushed at exit
+    it would raise again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(ExitCode.SIGPIPE)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

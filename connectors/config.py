@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -114,6 +115,13 @@ def _right_part(item: object, wanted: type) -> Any:
         return None
 
 
+def _has_uvloop() -> bool:
+    try:
+        return importlib.util.find_spec("uvloop") is not None
+    except ValueError:  # None in sys.modules: not to be imported
+        return False
+
+
 class _Meaning:
     """What types can not say."""
 
@@ -128,6 +136,8 @@ class _Meaning:
         settings = self._settings
         if not settings.connections:
             self._tree.complain(("connections",), "expected at least one connection, got none")
+        if settings.loop == "uvloop" and not _has_uvloop():
+            self._tree.complain(("loop",), "uvloop is not installed: `pip install uvloop`, or take asyncio")
         for at, directory in enumerate(self._dirs):
             if not directory.is_dir():
                 self._tree.complain(("exchange_dirs", at), f"expected a directory, got {str(directory)!r}")

@@ -17,10 +17,13 @@ from connectors.session import Session
 from connectors.settings import ConnectionSettings, TlsSettings
 from connectors.status import StatusKind
 from picows import WSError, WSInvalidStatusError, WSTransport, ws_connect
+from picows.namesake import refuse_mixture
 
 if TYPE_CHECKING:
     from connectors.errors import BookError
     from connectors.link import Link
+
+refuse_mixture()  # the other package over ours has all the names above, and its frames never reach a session
 
 HANDSHAKE_S = 10.0
 PING_S = 5.0  # of a candidate: who takes longer has lost the race

@@ -71,6 +71,7 @@ def load_class(use: str, base_dir: Path) -> type[Strategy]:
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise ConfigError(f"{use!r}: expected a subclass of connectors.Strategy, got {found!r}")
     _check_callbacks(found, use)
+    _check_constructor(found, use)
     return found
 
 
@@ -96,6 +97,21 @@ def _check_callbacks(cls: type[Strategy], use: str) -> None:
             raise ConfigError(
                 f"{use!r}: {name}: expected a plain method, got `async def`; callbacks are synchronous"
             )
+
+
+def _check_constructor(cls: type[Strategy], use: str) -> None:
+    """Raises ConfigError: one that does not take what it is called with."""
+    try:
+        takes = inspect.signature(cls.__init__)
+    except ValueError:  # a Cython one tells nothing
+        return
+    try:
+        takes.bind(None, None, "")
+    except TypeError:
+        raise ConfigError(
+            f"{use!r}: expected __init__(self, params, name) that calls super().__init__(params, name), "
+            f"got __init__{takes}; without an __init__, attributes are set in on_start(self, ctx)"
+        ) from None
 
 
 def load_params(cls: type[Strategy], settings: StrategySettings) -> msgspec.Struct:

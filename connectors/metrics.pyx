@@ -54,7 +54,7 @@ cdef class Histogram:
             raise ValueError(f"percent: expected 0..100, got {percent}")
         if self.count == 0:
             return None
-        wanted = max(1, <uint64_t> (percent / 100.0 * self.count + 0.999999))
+        wanted = max(<uint64_t> 1, <uint64_t> (percent / 100.0 * self.count + 0.999999))
         for bucket in range(1024):
             seen += self._buckets[bucket]
             if seen >= wanted:

@@ -63,7 +63,7 @@ def load_object(spec: str, base: Path, package: str = "") -> object:
     where, colon, name = spec.rpartition(":")
     if not colon or not where or not name:
         raise ConfigError(f"{spec!r}: expected 'module:Class' or './file.py:Class'")
-    module = _file_module(base / where) if where.endswith(".py") else _named_module(where, package)
+    module = _file_module(base / where) if where.endswith(".py") else _named_module(where, package, base)
     try:
         return getattr(module, name)
     except AttributeError:
@@ -72,12 +72,13 @@ def load_object(spec: str, base: Path, package: str = "") -> object:
         raise ConfigError(f"{spec!r}: {where} has no {name!r}{hint}") from None
 
 
-def _named_module(name: str, package: str) -> ModuleType:
+def _named_module(name: str, package: str, base: Path) -> ModuleType:
     full = f"{package}.{name}" if package and "." not in name else name
     try:
         return importlib.import_module(full)
     except ImportError as error:
-        raise ConfigError(f"{name!r}: cannot be imported: {error}") from error
+        hint = f"; the file beside the config is './{name}.py:...'" if (base / f"{name}.py").is_file() else ""
+        raise ConfigError(f"{name!r}: cannot be imported: {error}{hint}") from error
 
 
 def _file_module(path: Path) -> ModuleType:

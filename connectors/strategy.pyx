@@ -21,6 +21,7 @@ cdef class Strategy:
     `Params`: a msgspec.Struct with the strategy's parameters and their defaults; the config's `params:`
     are decoded
     into it, strictly, before any socket opens.
+    An `__init__` takes (params, name) and hands them to `super().__init__`; or set attributes in on_start.
     """
 
     Params = NoParams

@@ -17,6 +17,7 @@ from picows.errors import (
 )
 from picows.frame import WSAutoPingStrategy, WSCloseCode, WSFrame, WSMsgType
 from picows.listener import WSListener
+from picows.namesake import refuse_mixture
 from picows.receiver import WSReceiver, ws_connect_async
 from picows.server import WSServer, ws_create_server
 from picows.transport import PICOWS_DEBUG_LL, WSTransport
@@ -28,6 +29,8 @@ from picows.upgrade import (
     WSUpgradeResponseWithListener,
 )
 from picows.url import WSParsedURL
+
+refuse_mixture()
 
 __version__ = "0.1.0"
 __author__ = "the picows-connectors maintainers"

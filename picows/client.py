@@ -275,14 +275,23 @@ def _make_listener(
 def _call_factory(factory: ListenerFactory, request: WSUpgradeRequest, response: WSUpgradeResponse) -> Any:
     try:
         return factory(request, response)
-    except TypeError as first:
-        is_inside = first.__traceback__ is not None and first.__traceback__.tb_next is not None
-        if is_inside and not _is_made_in_c(factory):
-            raise  # raised by code inside the factory, not by the call itself
-        try:
-            return factory()
-        except TypeError:
-            raise first from None
+    except TypeError as error:
+        if _is_from_inside(error, factory):
+            raise
+    try:
+        return factory()
+    except TypeError as error:
+        if _is_from_inside(error, factory):
+            raise
+        raise TypeError(
+            f"ws_listener_factory: expected to be called as f() or f(request, response): {error}"
+        ) from error
+
+
+def _is_from_inside(error: TypeError, factory: ListenerFactory) -> bool:
+    """Raised by code inside the factory, not by the call itself."""
+    is_deeper = error.__traceback__ is not None and error.__traceback__.tb_next is not None
+    return is_deeper and not _is_made_in_c(factory)
 
 
 def _is_made_in_c(factory: ListenerFactory) -> bool:

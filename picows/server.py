@@ -7,6 +7,8 @@ import os
 import socket
 import ssl as ssl_module
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 from picows.accept import Acceptor
@@ -96,7 +98,7 @@ async def ws_create_server(
     # One timeout covers them: websocket_handshake_timeout and close_timeout.
     unknown = set(kwargs) - {"ssl_handshake_timeout", "ssl_shutdown_timeout"}
     if unknown:
-        raise TypeError(f"ws_create_server() got an unexpected keyword argument {min(unknown)!r}")
+        raise _no_argument(min(unknown))
     sockets = await listening_sockets(
         host,
         port,
@@ -116,6 +118,16 @@ async def ws_create_server(
             server.close()
             raise
     return server
+
+
+def _no_argument(name: str) -> TypeError:
+    near = (
+        ["ssl"]
+        if name == "ssl_context"
+        else get_close_matches(name, signature(ws_create_server).parameters, 1)
+    )
+    hint = f": use {near[0]}" if near else ""
+    return TypeError(f"ws_create_server() takes no argument {name!r}{hint}")
 
 
 class WSServer(asyncio.AbstractServer):

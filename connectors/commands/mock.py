@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", default=0, help="First port; each venue takes two (WebSocket, REST). Default: free ones."
+    "--port",
+    type=click.IntRange(0, 65534),
+    default=0,
+    help="First port; each venue takes two (WebSocket, REST). Default: free ones.",
 )
 @click.option("--tls", is_flag=True, help="wss and https, with a certificate made for this run.")
 @click.option(
@@ -96,7 +99,7 @@ def mock(
     \b
     Examples:
       connectors mock --exchange NAME
-      connectors mock --exchange NAME --capture recordings/20260131T120000.cap.zst --pace 10x
+      connectors mock --exchange NAME --capture recordings/20260131T120000-0000.cap.zst --pace 10x
       connectors mock --exchange NAME --fault drop:topic=*books*,every=100 --fault delay_pong:rtt_ms=300
       connectors mock --all --port 9000 --seed 7
       connectors mock --faults
@@ -110,6 +113,11 @@ def mock(
     if ca_file is not None and not tls:
         raise click.UsageError("--ca-file is written with --tls; expected both")
     names = _names(exchanges, is_all, captures, dirs)
+    if port + 2 * len(names) > 65536:
+        raise click.UsageError(
+            f"--port {port}: {len(names)} venues take {2 * len(names)} ports; "
+            f"expected at most {65536 - 2 * len(names)}"
+        )
     options = [
         MockOptions(
             exchange=name,

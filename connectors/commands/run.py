@@ -6,17 +6,35 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
+
+from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
     from connectors.reports import Report
     from connectors.settings import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
-CONFIG = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _ConfigPath(click.Path):
+    """`configs/demo.yaml` is found from anywhere, so that the first example of --help runs after pip, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(value)
+        if path.parent == Path("configs") and not path.exists():
+            from connectors.registry import facts_dirs
+
+            value = next(
+                (each for each in (d.parent / path.name for d in facts_dirs()) if each.exists()), value
+            )
+        return super().convert(value, param, ctx)
+
+
+CONFIG = _ConfigPath(exists=True, dir_okay=False, path_type=Path)
 
 
 def _options(command: _Command) -> _Command:
@@ -133,11 +151,19 @@ def _run(settings: Settings, config: Path, for_s: float | None, plain: bool, log
 
 
 def make_report(level: str, title: str, plain: bool, log_file: Path | None) -> Report:
-    """A live table in a terminal that can move its cursor, else lines."""
+    """A live table in a terminal that can move its cursor, else lines.
+
+    Raises ConfigError: log_file cannot be written.
+    """
     from rich.console import Console
 
     from connectors.reports import LiveReport, PlainReport
 
+    if log_file is not None:
+        try:
+            log_file.open("a").close()
+        except OSError as error:
+            raise ConfigError(f"--log-file: {log_file} cannot be written: {error.strerror}") from error
     # Bound to the file: while the table runs, sys.stdout is the table itself.
     console = Console(file=sys.stdout)
     if plain or not sys.stdout.isatty() or console.is_dumb_terminal:

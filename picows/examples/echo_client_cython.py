@@ -69,9 +69,11 @@ def build(folder: Path) -> ModuleType:
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     if importlib.util.find_spec(name) is None:
-        from Cython.Build import cythonize
-        from setuptools import Extension, setup
-
+        try:
+            from Cython.Build import cythonize
+            from setuptools import Extension, setup
+        except ImportError as error:
+            sys.exit(f"{error.name} is needed to compile: pip install cython setuptools")
         (folder / f"{name}.pyx").write_text(SOURCE)
         back = Path.cwd()
         os.chdir(folder)

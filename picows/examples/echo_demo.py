@@ -1,4 +1,4 @@
-"""An echo server and a client on loopback that prints round trips: what `make run` shows.
+"""An echo server and a client on loopback that prints round trips: what `make echo` shows.
 
 python -m picows.examples.echo_demo
 python -m picows.examples.echo_demo --rounds 200000 --size 1024 --loop asyncio

@@ -11,8 +11,12 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+import connectors
+import picows
 from connectors import settings
 from connectors.cli import main
+from connectors.context import Context
+from connectors.loader import load_strategy
 from connectors.mock.faults import COMMON, FAULTS
 from connectors.strategy import CALLBACKS
 
@@ -30,12 +34,12 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
 
 
-@pytest.fixture
-def five_minutes(tmp_path: Path) -> Path:
-    """The strategy and the config of the getting-started page, as a reader would save them."""
-    (tmp_path / "my_strategy.py").write_text(blocks("getting-started.md", "python")[0])
+@pytest.fixture(params=["getting-started.md", "../README.md"], ids=["page", "readme"])
+def five_minutes(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The first strategy and its config of a page, as a reader would save them."""
+    (tmp_path / "my_strategy.py").write_text(blocks(request.param, "python")[0])
     config = tmp_path / "my.yaml"
-    config.write_text(blocks("getting-started.md", "yaml")[0])
+    config.write_text(blocks(request.param, "yaml")[0])
     return config
 
 
@@ -96,6 +100,39 @@ def test_every_callback_is_explained() -> None:
     page = (DOCS / "getting-started.md").read_text()
 
     assert [name for name in CALLBACKS if name not in page] == []
+
+
+GIVEN = (connectors.Book, connectors.Instrument, connectors.Status, connectors.StatusKind, Context)
+EVENTS = (connectors.Event, *connectors.Event.__subclasses__())
+
+
+@pytest.mark.parametrize("given", [*EVENTS, *GIVEN], ids=lambda given: given.__name__)
+def test_every_attribute_that_a_strategy_is_given_is_explained(given: type) -> None:
+    page = (DOCS / "events.md").read_text()
+
+    missing = [
+        name for name in vars(given) if not name.startswith("_") and not re.search(rf"`{name}[`(]", page)
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", connectors.__all__)
+def test_every_name_of_the_package_stands_on_a_page(name: str) -> None:
+    assert any(re.search(rf"\b{name}\b", page.read_text()) for page in PAGES)
+
+
+@pytest.mark.parametrize("name", picows.__all__)
+def test_every_name_of_the_core_stands_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+
+
+def test_own_constructor_of_the_page_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(blocks("events.md", "python")[0])
+
+    strategy = load_strategy(settings.StrategySettings(use="./own.py:Counter"), tmp_path, "mine")
+
+    assert (strategy.name, getattr(strategy, "count", None)) == ("mine", 0)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -314,3 +314,31 @@ async def test_a_listener_that_frees_everything_it_is_given():
 
     assert listener.frames == [(TEXT, b"a", True)]
     assert listener.disconnects == 1
+
+
+class WantsOne(picows.WSListener):
+    def __init__(self, url):
+        self.url = url
+
+
+@pytest.mark.parametrize("factory", [WantsOne, lambda one: picows.WSListener()])
+async def test_a_factory_of_one_argument_is_told_what_it_is_called_with(raw_listener, connect, factory):
+    accepting = asyncio.ensure_future(raw_listener.accept_upgrade())
+
+    with pytest.raises(TypeError, match=r"ws_listener_factory: .* f\(\) or f\(request, response\)") as caught:
+        await connect(raw_listener.port, factory)
+
+    assert "missing 1 required positional argument" in str(caught.value)
+    await accepting
+
+
+async def test_a_type_error_inside_a_factory_without_arguments_is_raised_as_it_is(raw_listener, connect):
+    def factory():
+        raise TypeError("from inside")
+
+    accepting = asyncio.ensure_future(raw_listener.accept_upgrade())
+
+    with pytest.raises(TypeError, match=r"^from inside$"):
+        await connect(raw_listener.port, factory)
+
+    await accepting

@@ -136,6 +136,20 @@ async def test_a_factory_that_cannot_be_called_is_refused(factory):
         await picows.ws_create_server(factory, "127.0.0.1", 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("ssl_context", "use ssl"),
+        ("compress", "use compression"),
+        ("autocork", "use auto_cork"),
+        ("x", "'x'$"),
+    ],
+)
+async def test_a_misspelled_argument_of_a_server_is_told_the_right_one(name, wanted):
+    with pytest.raises(TypeError, match=rf"ws_create_server\(\) .*{wanted}"):
+        await picows.ws_create_server(picows.WSListener, "127.0.0.1", 0, **{name: None})
+
+
 @pytest.mark.parametrize("url", [None, 5, b"ws://h/", "", "http://h/", "ws://", "ws://h/#f", "ws://h:99999/"])
 async def test_a_wrong_url_is_refused(url):
     with pytest.raises((picows.WSInvalidURL, TypeError)):

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from picows import WSListener, WSMsgType, WSProtocolError, WSReceiver, ws_connect_async
+from picows.stream.loopio import STREAMS
 
 from .conftest import PLAIN
 from .ws_frames import BINARY, CLOSE, CONT, TEXT, assert_closes_with, close_payload, encode
