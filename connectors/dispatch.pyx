@@ -1,4 +1,6 @@
 """One strategy as the hot path sees it: callbacks resolved once, exceptions isolated, time measured."""
+from asyncio import CancelledError
+
 from connectors.book cimport Book
 from connectors.events cimport BookChange, Candle, Funding, Liquidation, Quote, Ticker, Trade
 from connectors.strategy import CALLBACKS, overridden
@@ -98,7 +100,8 @@ cdef class Slot:
             else:
                 (<object> self._bound[which])(first, second)
             self.errors_in_row = 0
-        except Exception as error:
+        except (Exception, CancelledError) as error:
+            # CancelledError: of a task of the strategy's own. Past us it would end the connection.
             self._failed(which, error, connection)
         except SystemExit as error:
             # It would pass through the event loop and leave no summary, no on_stop, no closed recording.

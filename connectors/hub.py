@@ -65,7 +65,7 @@ class Hub:
         label = self._labels.get(connection, connection)
         return f"{label}: strategy {slot.name}" if label else f"strategy {slot.name}"
 
-    def on_error(self, slot: Slot, callback: str, error: Exception, connection: str) -> None:
+    def on_error(self, slot: Slot, callback: str, error: BaseException, connection: str) -> None:
         """A strategy raised. It is counted by the slot; the connection never hears of it."""
         log.error("%s: %s raised %r (%d in a row)", self._who(slot, connection), callback, error,
                   slot.errors_in_row, exc_info=error)  # fmt: skip
