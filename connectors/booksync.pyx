@@ -121,12 +121,14 @@ cdef class BookSync:
         if self._held is None:
             return Action.BUFFERED
         snapshot, self._held = self._held, None
-        return Action.APPLIED if self._join(snapshot) else self.action
+        self._join(snapshot)
+        return self.action
 
     cpdef list on_snapshot(self, BookChange snapshot):
         """The REST answer. The changes that were applied, the snapshot first; []: see `action`.
 
         BUFFERED: no change has come yet, the snapshot is held. NEED_SNAPSHOT: too old, ask again.
+        REFRESH: joined, but prices have left it while it was on its way, ask again.
         """
         if self._phase != Phase.AWAITING_REST and not self._is_refreshing:
             self.dropped += 1
@@ -175,6 +177,9 @@ cdef class BookSync:
         if error is not None:
             self.action = self._fail(error)
             return []
+        if self._is_refreshing:
+            # One of the changes came near the edge, maybe not the last one.
+            self.action = Action.REFRESH
         return applied
 
     cdef list _too_old(self, BookChange snapshot, BookChange first):

@@ -77,4 +77,4 @@ class Snapshots:
         if link is None or link.session is None:
             return True  # lost in the meantime: the next socket asks anew
         action = link.session.pipeline.on_rest_answer(stream, body, connection.clock.time_ns())
-        return action != Action.NEED_SNAPSHOT
+        return action not in (Action.NEED_SNAPSHOT, Action.REFRESH)

@@ -286,6 +286,30 @@ def test_a_price_that_nears_the_snapshots_edge_asks_for_another_and_lives_on():
     assert (sync.gaps, sync.failures, sync.on_change(change(10, 11))) == (0, 0, Action.APPLIED)
 
 
+FOUR = {"bids": [(100 - i, 1) for i in range(4)], "asks": [(101 + i, 1) for i in range(4)]}
+FALL = [((6, 6), [(100, 0), (99, 0)]), ((7, 7), [(98, 0)]), ((8, 9), [(97, 5)])]
+
+
+def test_a_price_that_fell_while_the_snapshot_was_out_asks_for_another():
+    sync = sync_of("range", "rest", snapshot_levels=4)
+    for ids, bids in FALL:
+        sync.on_change(change(*ids, bids=bids))
+
+    applied = sync.on_snapshot(snapshot(5, **FOUR))
+
+    assert (len(applied), sync.action, sync.refreshes) == (4, Action.REFRESH, 1)
+    assert sync.on_change(change(10, 10)) == Action.APPLIED
+
+
+def test_a_held_snapshot_that_is_too_short_already_asks_for_another():
+    sync = sync_of("range", "rest", snapshot_levels=4)
+    sync.on_snapshot(snapshot(5, **FOUR))
+
+    asked = sync.on_change(change(6, 6, bids=[(100, 0), (99, 0), (98, 0)]))
+
+    assert (asked, sync.book.state) == (Action.REFRESH, BookState.LIVE)
+
+
 def test_an_answer_older_than_the_book_leaves_it_alone():
     sync = truncated()
     sync.on_change(change(7, 7, bids=[(98, 0)]))

@@ -98,6 +98,23 @@ async def test_a_gap_right_after_the_answer_is_asked_for() -> None:
     venue.asked[1].set_result(b"")
 
 
+@pytest.mark.parametrize("action", [Action.NEED_SNAPSHOT, Action.REFRESH])
+async def test_a_book_that_wants_another_snapshot_gets_one(
+    monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    monkeypatch.setattr("connectors.snapshots.AGAIN_S", 0.001)
+    mine = stream()
+    venue = Venue(mine)
+    venue.actions = [int(action)]
+    venue.snapshots.fetch(mine)
+    await venue.until_asked(1)
+
+    venue.asked[0].set_result(b"")
+
+    await venue.until_asked(2)
+    venue.asked[1].set_result(b"")
+
+
 def broken(*_: object) -> int:
     raise KeyError("bids")
 
