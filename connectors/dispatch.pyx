@@ -99,7 +99,7 @@ cdef class Slot:
                 (<object> self._bound[which])(first)
             else:
                 (<object> self._bound[which])(first, second)
-            self.errors_in_row = 0
+            self._rows[which] = 0
         except (Exception, CancelledError) as error:
             # CancelledError: of a task of the strategy's own. Past us it would end the connection.
             self._failed(which, error, connection)
@@ -116,7 +116,9 @@ cdef class Slot:
 
     cdef int _failed(self, int which, object error, str connection) except -1:
         self.errors += 1
-        self.errors_in_row += 1
+        # Of each callback by itself: the others may work all the while.
+        self._rows[which] += 1
+        self.errors_in_row = self._rows[which]
         self._hub.on_error(self, CALLBACKS[which], error, connection)
         if self.max_errors and self.errors_in_row >= self.max_errors and self.is_on:
             self.is_on = False

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from connectors import Book, BookChange, BookState, StatusKind, Strategy, Trade
+from connectors import Book, BookChange, BookState, Quote, StatusKind, Strategy, Trade
+from connectors.clock import ManualClock
 from connectors.context import Context
+from connectors.dispatch import Slot
+from connectors.hub import Hub
 
 Start = Any
 
@@ -129,3 +132,35 @@ async def test_a_connection_that_a_strategy_ends_is_dialled_again(running: Start
         await run.witness.until(lambda: len(run.witness.changes["BTC-USDT"]) > 5, 8.0, "a book")
 
         assert run.witness.invalid_books == 0
+
+
+class Halved(Strategy):
+    """One of its callbacks never works; the other does."""
+
+    def on_quote(self, quote: Quote) -> None:
+        pass
+
+    def on_book(self, book: Book, change: BookChange) -> None:
+        raise KeyError(change.ids)
+
+
+async def test_a_callback_that_never_works_switches_its_strategy_off(running: Start) -> None:
+    async with running("okx", symbols=("BTC-USDT",), strategies=(Halved(),)) as run:
+        await run.witness.until_told(StatusKind.STRATEGY_OFF, 5.0)
+
+        assert "after 3 exceptions in a row" in run.witness.of(StatusKind.STRATEGY_OFF)[0].detail
+
+
+def test_exceptions_without_end_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock(0)
+    hub = Hub(clock)
+    slot = Slot(Cancelled(None, "mine"), hub, max_errors=0)
+
+    for callback in [*["on_trade"] * 1000, "on_quote"]:
+        hub.on_error(slot, callback, KeyError("x"), "")
+    clock.advance_s(61)
+    hub.on_error(slot, "on_trade", KeyError("x"), "")
+
+    callbacks = [message.split()[2] for message in caplog.messages]
+    assert callbacks == ["on_trade"] * 3 + ["on_quote", "on_trade"]
+    assert "997 more" in caplog.messages[-1]
