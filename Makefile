@@ -21,7 +21,7 @@ SAN_TESTS ?= tests/picows
 # Free-threaded CPython: another one with FT_PREFIX=/usr/local, other tests with FT_TESTS="tests/picows/test_x.py".
 FT_VENV ?= .venv-freethreaded
 FT_PREFIX ?= $(abspath $(FT_VENV))/cpython
-FT_TESTS ?= tests/freethreaded tests/picows -m "not slow"
+FT_TESTS ?= tests/freethreaded tests/picows -m "not slow and not rss"
 FT := build/freethreaded
 
 # make fuzz FUZZ_SECONDS=60 FUZZ_TARGETS="parser url"
@@ -128,7 +128,7 @@ freethreaded:  ## the tests of the core on CPython 3.13 without the GIL, built f
 	@test -x $(FT_VENV)/bin/python || $(FT_PREFIX)/bin/python3 -m venv $(FT_VENV)
 	@$(FT_VENV)/bin/python -m pip install --quiet --requirement tests/freethreaded/requirements.txt
 	@echo "== freethreaded: build into $(FT)"
-	@rm -rf $(FT)/tree && mkdir -p $(FT)/tree
+	@rm -rf $(FT)/tree/tests && mkdir -p $(FT)/tree
 	@$(FT_VENV)/bin/python setup.py --quiet build --build-base $(FT) --build-lib $(FT)/tree
 	@cp -r tests pyproject.toml $(FT)/tree/
 	@echo '== freethreaded: pytest $(FT_TESTS) $(PYTEST_ARGS)'
@@ -139,7 +139,7 @@ freethreaded:  ## the tests of the core on CPython 3.13 without the GIL, built f
 fuzz: $(INSTALLED)  ## each fuzz target for FUZZ_SECONDS, with atheris; what fails is kept in build/fuzz/corpus
 	@$(PY) -m pip install --quiet "atheris>=3.0"
 	@echo "== fuzz: build into $(FUZZ)"
-	@rm -rf $(FUZZ)/tree && mkdir -p $(FUZZ)/tree
+	@rm -rf $(FUZZ)/tree/tests && mkdir -p $(FUZZ)/tree
 	@if command -v clang > /dev/null; then \
 	    export CC=clang LDSHARED="clang -shared" CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,fuzzer-no-link"; \
 	else echo "fuzz: no clang, so C code is not followed" >&2; fi; \

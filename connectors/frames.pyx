@@ -21,8 +21,7 @@ cdef class StoredFrame:
         if self._block == NULL:
             raise MemoryError
         memcpy(ws_block_data(self._block), PyBytes_AS_STRING(payload), <size_t> size)
-        frame.set_type(opcode)
-        frame.fin = fin
+        frame.set_head((fin << 7) | (opcode & 0x0f))
         frame.last_in_buffer = True
         frame.payload_size = size
         frame.begin(self._block)

@@ -54,7 +54,7 @@ cdef class WSMessageAssembler(WSListener):
         msg_type: WSMsgType.TEXT or WSMsgType.BINARY.
         message:  a read-only memoryview of its bytes; `str(message, "utf-8")` is the text. It may be kept and
                   never changes, but of a message in one frame it holds the receive block in memory, up to
-                  256 KiB, until it is released: copy what you keep for long, with `bytes(message)`.
+                  2 MiB, until it is released: copy what you keep for long, with `bytes(message)`.
         """
 
     cpdef on_ws_control(self, WSTransport transport, WSFrame frame):

@@ -13,6 +13,7 @@ from enum import EnumType
 import cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromObject
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
@@ -173,7 +174,7 @@ cdef class WSFrame:
 
         It may be kept: then it holds the whole receive block in memory, under load 2 MiB for a few bytes.
         """
-        return memoryview(self)
+        return PyMemoryView_FromObject(self)     # memoryview(self), without a call of the type
 
     cpdef WSCloseCode get_close_code(self) except? WSCloseCode.NO_INFO:
         """The code of a CLOSE frame; WSCloseCode.NO_INFO if it has none. AssertionError on other frames."""

@@ -106,11 +106,18 @@ cdef class FrameParser:
         cdef uint8_t* start
         cdef uint8_t* payload
         cdef uint32_t mask
+        start = <uint8_t*>window.base + window.start
         if total == 0:
-            return self._next_other(window, frame)
+            if not (self._has_header or self._opcode or self._is_closed or self.is_failed
+                    or self._error is not None):
+                # The first frame of a read, most of the time.
+                self._ordinary = total = ws_ordinary_frame(
+                    start, avail, self._wants_mask, self.max_frame_size, &self._ordinary_head)
+            if total == 0:
+                return self._next_other(window, frame)
+            self.need = total
         if avail < total:
             return 0
-        start = <uint8_t*>window.base + window.start
         payload = start + self._ordinary_head
         size = total - self._ordinary_head
         if self._wants_mask:

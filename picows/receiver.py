@@ -38,7 +38,7 @@ class WSReceiver(WSMessageAssembler):
         with 1011, and the exception is logged.
     max_queue_messages, max_queue_bytes: when as much waits to be received, reading from the socket pauses and
         TCP slows the peer down; it goes on when half is left. What one read from the socket has brought
-        already is still queued: up to 256 KiB, or one message, beyond the limits. Nothing is lost.
+        already is still queued: up to 2 MiB, or one message, beyond the limits. Nothing is lost.
     max_message_size, max_fragments: see WSMessageAssembler.
 
     `recv` may be cancelled at any time: no message is lost by it. Several tasks may call it; each message

@@ -31,12 +31,14 @@ cdef class Stream(EventTarget):
         bint _is_lost            # on_lost is told or about to be
         double close_timeout_s
 
-        int _corks               # how many corks are set; written bytes are held back while there is one
+        int corks                # how many are set; what is put is held back while there is one
         Backlog _held
 
     # What frames go through: write, or hold back under a cork.
     cdef int put(self, const char* head, Py_ssize_t head_size,
                  const char* body, Py_ssize_t body_size) except -1
+    # Under a cork: where to write the next `size` bytes at once; NULL if they are to be put.
+    cdef char* room(self, Py_ssize_t size) except? NULL
     cdef int cork(self) except -1
     cdef int uncork(self) except -1
     cdef int finish(self, bint graceful) except -1         # close, what a cork holds included

@@ -49,18 +49,27 @@ cdef class Stream(EventTarget):
 
     cdef int put(self, const char* head, Py_ssize_t head_size,
                  const char* body, Py_ssize_t body_size) except -1:
-        if self._corks:
+        if self.corks:
             return self._hold(head, head_size, body, body_size)
         return self.write(head, head_size, body, body_size)
 
     cdef int cork(self) except -1:
         """Hold back what is put, until as many `uncork` have come."""
-        self._corks += 1
+        self.corks += 1
         return 0
 
     cdef int uncork(self) except -1:
-        self._corks -= 1
-        return self._release() if self._corks == 0 else 0
+        self.corks -= 1
+        return self._release() if self.corks == 0 else 0
+
+    cdef char* room(self, Py_ssize_t size) except? NULL:
+        if self._is_closing or self._is_lost or size > CORK_SIZE:
+            return NULL
+        if self._held is not None and self._held.size + size > CORK_SIZE:
+            self._release()
+        if self._held is None:
+            self._held = Backlog()
+        return self._held.extend(size)
 
     cdef int _hold(self, const char* head, Py_ssize_t head_size,
                    const char* body, Py_ssize_t body_size) except -1:

@@ -248,7 +248,7 @@ cdef class EpollPoller(Poller):
             n = epoll_wait(self._epfd, events, BATCH, 0)
         # Interrupted (n < 0): it is level-triggered, so the next call reports the same.
         for i in range(n):
-            fd = <int>(events[i].data.u64 & 0xffffffff)
+            fd = <int><uint32_t>events[i].data.u64
             target = <EventTarget>self._targets[fd]
             if target is None or self._generations[fd] != <uint32_t>(events[i].data.u64 >> 32):
                 continue    # closed by a callback of this round, its number perhaps given to another socket

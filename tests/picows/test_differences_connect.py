@@ -222,6 +222,7 @@ async def test_b15_an_unknown_status_or_empty_reason_is_an_invalid_status(raw_li
 
 
 @needs_own_streams
+@pytest.mark.rss
 async def test_b17_memory_of_a_large_frame_is_given_back(open_end):
     class Counting(Recorder):
         def on_ws_frame(self, transport, frame):

@@ -11,6 +11,7 @@ from picows.proxy_dialogue import HEAD, http_connect, socks4_connect, socks5_con
 
 from .interop_support import Recorder, client_context, on_each_loop, our_server, plain_and_tls
 from .proxy_support import relay, scripted_proxy
+from .ws_peers import PATIENCE, WAIT_S
 
 
 def hold(dialogue, *answers):
@@ -242,9 +243,9 @@ async def test_a_silent_proxy_is_under_the_handshake_timeout(scheme):
                 Recorder,
                 "ws://h.test/",
                 proxy=f"{scheme}://127.0.0.1:{port}",
-                websocket_handshake_timeout=0.1,
+                websocket_handshake_timeout=0.1 * PATIENCE,  # long enough to reach the proxy
             )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             while not ended.is_set() and scheme != "https":
                 await asyncio.sleep(0.01)
 

@@ -273,6 +273,9 @@ static int serve(const char *cert, const char *key)
 {
     static int from_parent;
     struct epoll_event events[EVENTS], on_stdin = {.events = EPOLLIN, .data.ptr = &from_parent};
+#ifndef WITH_TLS
+    cert = NULL; /* the second port is 0 then, and the rows that need it are skipped */
+#endif
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, 0, &on_stdin); /* end of file: the parent is gone */
     server_tls = cert ? tls_context(0, cert, key) : NULL;

@@ -63,9 +63,10 @@ def told(job: Job, side: Side) -> dict[str, Any]:
 
 def who(side: Side) -> str:
     """Which picows a side has."""
-    text = "import picows; print(getattr(picows, '__version__', ''), picows.__file__)"
-    done = subprocess.run([side.python, "-P", "-c", text], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    path = f"import sys; sys.path.insert(0, {side.extensions!r}); "  # as the workers do
+    text = path + "import picows; print(getattr(picows, '__version__', ''), picows.__file__)"
+    done = subprocess.run([side.python, "-P", "-c", text], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or done.stderr
 
 
 def round_of(answers: list[dict[str, float]], key: str) -> Round:
