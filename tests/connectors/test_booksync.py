@@ -152,6 +152,19 @@ def test_a_snapshot_of_the_stream_ends_a_gap():
     assert (sync.book.state, sync.book.epoch) == (BookState.LIVE, 2)
 
 
+def test_a_stream_whose_snapshot_never_comes_is_subscribed_anew_ever_more_slowly():
+    sync = sync_of("step")
+    asked = []
+    for number in range(1, 2000):
+        if sync.on_change(change(None, number + 1)) == Action.NEED_RESUBSCRIBE:
+            asked.append(number)
+            sync.on_resubscribed()
+
+    assert asked == [200, 600, 1400]
+    assert (sync.book.is_live, sync.book.bid_count) == (False, 0)
+    assert sync.on_change(snapshot(3000)) == Action.APPLIED
+
+
 def test_u_of_one_restarts_the_numbering():
     sync = sync_of("step")
     sync.on_change(snapshot(500))
