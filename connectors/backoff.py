@@ -9,6 +9,8 @@ from collections import deque
 from connectors.facts import Budget
 
 NS_PER_S = 1_000_000_000
+_STAY_AWAY_S = 60.0  # 418 and 429 without a Retry-After that can be read
+_MAX_STAY_AWAY_S = 7 * 86_400.0  # bans of three days are documented
 
 
 class Window:
@@ -99,3 +101,15 @@ class Backoff:
         # The exponent is bounded so that a week of losses does not make a huge float.
         ceiling_s = min(self._max_s, self._base_s * 2.0 ** min(self.losses - 2, 60))
         return round(self._rng.uniform(0.0, ceiling_s) * NS_PER_S)
+
+
+def retry_after_s(text: str) -> float:
+    """Seconds that a Retry-After header asks for, 1 at least; 60: missing, a date, no number, above a week.
+
+    RFC 9110 10.2.3. A zero would have us ask as fast as we can.
+    """
+    try:
+        seconds = float(text) if text.isascii() and len(text) < 16 else -1.0
+    except ValueError:
+        return _STAY_AWAY_S
+    return max(seconds, 1.0) if 0.0 <= seconds <= _MAX_STAY_AWAY_S else _STAY_AWAY_S

@@ -50,6 +50,8 @@ cdef class BookSync:
         BookChange _held                # a REST snapshot that came before the first change
         int64_t _last_id
         int _drops_in_a_row
+        int _without_snapshot           # changes since the subscription
+        int _asked_in_vain              # times that a subscription brought no snapshot
         bint _is_refreshing             # a REST snapshot was asked for; the book is followed meanwhile
         int64_t _low_bid                # best prices beyond these near the edge of a truncated snapshot
         int64_t _high_ask               # ABSENT: the snapshot had everything
@@ -65,6 +67,7 @@ cdef class BookSync:
 
     cdef Action _follow(self, BookChange change) except *
     cdef Action _wait(self, BookChange change) except *
+    cdef Action _without(self, BookChange change) except *
     cdef Action _replace(self, BookChange snapshot) except *
     cdef Action _apply(self, BookChange change) except *
     cdef object _fault(self, BookChange change)

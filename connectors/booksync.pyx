@@ -11,6 +11,10 @@ from connectors.sequence import RULES
 
 # So many old messages in a row are no repetition: the venue's numbering went back.
 cdef int MAX_DROPS_IN_A_ROW = 50
+# So many changes without the snapshot that a subscription begins with: it was lost, or never sent. More than
+# what the subscription before can have left on its way; doubled with each time in vain.
+cdef int MAX_WITHOUT_SNAPSHOT = 200
+cdef int MAX_DOUBLINGS = 6
 
 
 cdef class BookSync:
@@ -44,6 +48,7 @@ cdef class BookSync:
         self._last_id = self._low_bid = self._high_ask = ABSENT
         self._is_refreshing = False
         self._drops_in_a_row = 0
+        self._without_snapshot = 0
         self.book.wipe()
         self._phase = Phase.AWAITING_REST if self._has_rest else Phase.AWAITING_STREAM
         if self._rule.name == "none" and not self._has_rest:
@@ -107,8 +112,7 @@ cdef class BookSync:
         """No book yet, or one that the stream has not caught up with."""
         cdef Verdict verdict
         if self._phase == Phase.AWAITING_STREAM:
-            self.dropped += 1
-            return Action.DROPPED
+            return self._without(change)
         if self._phase == Phase.JOINING:
             verdict = self._rule.joins(self._last_id, change)
             if verdict == Verdict.DROP:
@@ -121,12 +125,26 @@ cdef class BookSync:
         if self._held is None:
             return Action.BUFFERED
         snapshot, self._held = self._held, None
-        return Action.APPLIED if self._join(snapshot) else self.action
+        self._join(snapshot)
+        return self.action
+
+    cdef Action _without(self, BookChange change) except *:
+        """A change of a stream that has not sent its snapshot."""
+        self.dropped += 1
+        self._without_snapshot += 1
+        if self._has_rest or self._without_snapshot < MAX_WITHOUT_SNAPSHOT << self._asked_in_vain:
+            return Action.DROPPED
+        self._asked_in_vain = min(self._asked_in_vain + 1, MAX_DOUBLINGS)
+        return self._fail(BookGap(
+            f"{self.stream.topic}: expected a snapshot, got {self._without_snapshot} changes, "
+            f"the last one {change.ids}", symbol=self.stream.instrument.symbol, stream=self.stream.topic,
+        ))
 
     cpdef list on_snapshot(self, BookChange snapshot):
         """The REST answer. The changes that were applied, the snapshot first; []: see `action`.
 
         BUFFERED: no change has come yet, the snapshot is held. NEED_SNAPSHOT: too old, ask again.
+        REFRESH: joined, but prices have left it while it was on its way, ask again.
         """
         if self._phase != Phase.AWAITING_REST and not self._is_refreshing:
             self.dropped += 1
@@ -175,6 +193,9 @@ cdef class BookSync:
         if error is not None:
             self.action = self._fail(error)
             return []
+        if self._is_refreshing:
+            # One of the changes came near the edge, maybe not the last one.
+            self.action = Action.REFRESH
         return applied
 
     cdef list _too_old(self, BookChange snapshot, BookChange first):
@@ -197,6 +218,7 @@ cdef class BookSync:
         self._last_id = snapshot.last_id
         self._phase = Phase.FOLLOWING
         self._drops_in_a_row = 0
+        self._asked_in_vain = 0
         error = self._fault(snapshot)
         if error is not None:
             return self._fail(error)

@@ -349,7 +349,9 @@ class Connection:
         if any(other.topic == stream.topic for other in self.streams.values()):
             stream.is_wanted = False  # the topic stays subscribed for the other kind
             return
-        self._syncs.pop(stream.topic, None)
+        if (sync := self._syncs.pop(stream.topic, None)) is not None:
+            # Strategies may hold the book for good: it is STALE, once all have had the change of this moment.
+            self.loop.call_soon(sync.on_lost)
         link = next((link for link in self.links if stream.topic in {s.topic for s in link.streams}), None)
         if link is not None:
             self.rotations.abandon(link, "its streams change")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from connectors.backoff import retry_after_s
 from connectors.exchange import Inbound, Kind
 from connectors.instrument import Stream
 from connectors.session import Session
@@ -71,12 +72,11 @@ async def open_session(link: Link, url: str) -> None:
 
 
 def _wait_s(error: WSInvalidStatusError) -> float:
-    """Retry-After of a 418, 429 or 503, in seconds; 60 where the header is missing or a date; else 0."""
+    """Retry-After of a 418, 429 or 503, in seconds; 0 for all other answers."""
     response = error.response
     if response is None or int(response.status) not in _TOO_MANY:
         return 0.0
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 60.0
+    return retry_after_s(response.headers.get("Retry-After", ""))
 
 
 async def _connect(session: Session, url: str, settings: ConnectionSettings, **options: Any) -> WSTransport:

@@ -29,11 +29,12 @@ cdef class Slot:
         readonly uint64_t calls
         readonly uint64_t errors
         readonly uint64_t slow
-        readonly int errors_in_row
+        readonly int errors_in_row      # of the callback that raised last
         readonly int max_errors         # 0: never switched off
         readonly bint is_native         # a cdef class: called through the vtable
         list _bound                     # by Call: bound method, or None
         object _hub
+        int[16] _rows                   # by Call: exceptions in a row
 
     # Returns the monotonic ns after the call. slow_ns: the budget of one call. What comes out is
     # KeyboardInterrupt and its like.

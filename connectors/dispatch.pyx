@@ -1,4 +1,6 @@
 """One strategy as the hot path sees it: callbacks resolved once, exceptions isolated, time measured."""
+from asyncio import CancelledError
+
 from connectors.book cimport Book
 from connectors.events cimport BookChange, Candle, Funding, Liquidation, Quote, Ticker, Trade
 from connectors.strategy import CALLBACKS, overridden
@@ -97,8 +99,9 @@ cdef class Slot:
                 (<object> self._bound[which])(first)
             else:
                 (<object> self._bound[which])(first, second)
-            self.errors_in_row = 0
-        except Exception as error:
+            self._rows[which] = 0
+        except (Exception, CancelledError) as error:
+            # CancelledError: of a task of the strategy's own. Past us it would end the connection.
             self._failed(which, error, connection)
         except SystemExit as error:
             # It would pass through the event loop and leave no summary, no on_stop, no closed recording.
@@ -113,7 +116,9 @@ cdef class Slot:
 
     cdef int _failed(self, int which, object error, str connection) except -1:
         self.errors += 1
-        self.errors_in_row += 1
+        # Of each callback by itself: the others may work all the while.
+        self._rows[which] += 1
+        self.errors_in_row = self._rows[which]
         self._hub.on_error(self, CALLBACKS[which], error, connection)
         if self.max_errors and self.errors_in_row >= self.max_errors and self.is_on:
             self.is_on = False

@@ -222,7 +222,7 @@ class Engine:
         for slot in self.hub.slots:
             try:
                 slot.strategy.on_start(_Context(self, slot.name))
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
                 self._stop_strategies([*started, slot])
                 if isinstance(error, ConfigError):
                     raise
@@ -234,7 +234,7 @@ class Engine:
         for slot in slots:
             try:
                 slot.strategy.on_stop()
-            except (Exception, SystemExit):
+            except (Exception, SystemExit, asyncio.CancelledError):
                 log.exception("strategy %s: on_stop raised", slot.name)
 
     # What strategies ask for (by way of their context)

@@ -36,6 +36,20 @@ cdef class Gate:
         self._remember(number)
         return True
 
+    cdef bint passes_at(self, int64_t number, int64_t exchange_ns) except -1:
+        """`passes`, for what has a time of the venue's too (0: none): a lower id that is newer begins a numbering
+        anew, as after a restart of the venue."""
+        cdef bint is_anew = (
+            self._floor != INT64_MIN and self.seen is None and number < self.last_id
+            and exchange_ns > self.newest_ns > 0 and not self._is_recent(number))
+        self.newest_ns = max(self.newest_ns, exchange_ns)
+        if not is_anew:
+            return self.passes(number)
+        self.last_id = number
+        self._floor = INT64_MIN
+        self._remember(number)
+        return True
+
     cdef bint passes_text(self, object text) except -1:
         cdef int64_t number = <int64_t> hash(text)
         if self.seen is not None:
@@ -82,6 +96,6 @@ cdef class Gate:
         """Whether the other socket has delivered this very message."""
         return self.frames is not None and hash(payload) in self.frames
 
-    def offer(self, trade_id):
+    def offer(self, trade_id, int64_t exchange_ns=0):
         """Whether an event with this id (int or str) is new; it counts as delivered from now on."""
-        return self.passes(trade_id) if isinstance(trade_id, int) else self.passes_text(trade_id)
+        return self.passes_at(trade_id, exchange_ns) if isinstance(trade_id, int) else self.passes_text(trade_id)

@@ -12,6 +12,8 @@ from connectors.status import Status, StatusKind, label_of
 log = logging.getLogger(__name__)
 NS_PER_S = 1_000_000_000
 _TELL_EVERY_NS = 10 * NS_PER_S  # slow callbacks: one warning per strategy and so long
+_ERRORS_TOLD = 3  # tracebacks of one callback in so long
+_ERRORS_EVERY_NS = 60 * NS_PER_S
 _LEVELS = {
     StatusKind.STALE: logging.WARNING,
     StatusKind.GAP: logging.WARNING,
@@ -35,6 +37,7 @@ class Hub:
         self._stop = stop
         self._labels: dict[str, str] = {}
         self._slow_told_ns: dict[str, int] = {}
+        self._errors_told: dict[tuple[str, ...], tuple[int, int, int]] = {}  # since ns, told, not told
 
     def add(self, slot: Slot) -> None:
         self.slots.append(slot)
@@ -65,10 +68,26 @@ class Hub:
         label = self._labels.get(connection, connection)
         return f"{label}: strategy {slot.name}" if label else f"strategy {slot.name}"
 
-    def on_error(self, slot: Slot, callback: str, error: Exception, connection: str) -> None:
-        """A strategy raised. It is counted by the slot; the connection never hears of it."""
-        log.error("%s: %s raised %r (%d in a row)", self._who(slot, connection), callback, error,
-                  slot.errors_in_row, exc_info=error)  # fmt: skip
+    def on_error(self, slot: Slot, callback: str, error: BaseException, connection: str) -> None:
+        """A strategy raised. It is counted by the slot; the connection never hears of it.
+
+        Three a minute and callback are told: a callback that never works must not fill the disk.
+        """
+        more = self._untold_errors(slot.name, callback)
+        if more is not None:
+            log.error("%s: %s raised %r (%d in a row)%s", self._who(slot, connection), callback, error,
+                      slot.errors_in_row, f"; {more} more since the last line" if more else "",
+                      exc_info=error)  # fmt: skip
+
+    def _untold_errors(self, *key: str) -> int | None:
+        """None: this one is not told, as there is no end of them. Else how many were not before it."""
+        now_ns = self.clock.monotonic_ns()
+        since_ns, told, hidden = self._errors_told.get(key, (now_ns, 0, 0))
+        if now_ns - since_ns >= _ERRORS_EVERY_NS:
+            since_ns, told = now_ns, 0
+        is_told = told < _ERRORS_TOLD
+        self._errors_told[key] = (since_ns, told + 1, 0) if is_told else (since_ns, told, hidden + 1)
+        return hidden if is_told else None
 
     def on_off(self, slot: Slot) -> None:
         """N exceptions in a row."""

@@ -289,7 +289,7 @@ cdef class Pipeline(Intake):
         self._entry.counters.ask_px = quote.ask_px
         if self._is_sampling:
             return
-        if quote.sequence != ABSENT and not gate.passes(quote.sequence):
+        if quote.sequence != ABSENT and not gate.passes_at(quote.sequence, quote.exchange_ns):
             self._entry.counters.duplicates += 1
             return
         self._entry.counters.events += 1

@@ -6,6 +6,7 @@ replays of one file make the same calls with the same numbers.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -131,7 +132,7 @@ class Replay:
                 slot.strategy.on_start(ReplayContext(self, slot.name))
             except ConfigError:
                 raise
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
                 raise StrategyError(f"strategy {slot.name}: on_start raised {error!r}") from error
         self.mark()
         self._records = iter(open_any(self.path, self._default_exchange))
@@ -162,7 +163,7 @@ class Replay:
         for slot in self.hub.slots:
             try:
                 slot.strategy.on_stop()
-            except (Exception, SystemExit):
+            except (Exception, SystemExit, asyncio.CancelledError):
                 log.exception("strategy %s: on_stop raised", slot.name)
 
     def view(self) -> EngineView:

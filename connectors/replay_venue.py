@@ -214,7 +214,7 @@ class ReplayVenue:
         except DecodeError as error:
             log.warning("%s: %s: snapshot: %s", self.label, stream.topic, error)
             action = Action.NEED_SNAPSHOT
-        if action == Action.NEED_SNAPSHOT:
+        if action in (Action.NEED_SNAPSHOT, Action.REFRESH):
             self._wanted.add(stream.topic)
 
     # What sessions tell

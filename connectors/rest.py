@@ -9,7 +9,7 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from connectors.backoff import NS_PER_S, Window
+from connectors.backoff import NS_PER_S, Window, retry_after_s
 from connectors.clock import Clock
 from connectors.errors import ConnectionLost, RateLimited
 from connectors.exchange import Exchange, HttpGet
@@ -18,7 +18,6 @@ from connectors.tap import Tap
 TIMEOUT_S = 10.0
 MAX_BODY = 64 * 1024 * 1024
 _TOO_MANY = (418, 429)
-_DEFAULT_WAIT_S = 60.0  # 418 and 429 without Retry-After
 
 
 class Rest(Protocol):
@@ -95,11 +94,10 @@ class LiveRest:
             )
         now_ns = self._clock.monotonic_ns()
         used = response.headers.get(self._used_header, "") if self._used_header else ""
-        if used.isdigit():
+        if used.isascii() and used.isdigit() and len(used) < 10:
             self.weight.note_used(now_ns, int(used))
         if response.status in _TOO_MANY:
-            text = response.headers.get("Retry-After", "")
-            wait_s = float(text) if text.isdigit() else _DEFAULT_WAIT_S
+            wait_s = retry_after_s(response.headers.get("Retry-After", ""))
             self.weight.hold_until(now_ns + round(wait_s * NS_PER_S))
             raise RateLimited(f"{request.url}: HTTP {response.status}", retry_after_s=wait_s)
         if response.status != 200:

@@ -25,21 +25,28 @@ class Snapshots:
     def __init__(self, connection: Connection, rest: Rest | None) -> None:
         self._connection = connection
         self._rest = rest
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, Stream] = {}  # by topic
 
     def fetch(self, stream: Stream) -> None:
         """Ask until the book is true, or the stream is gone. Beside the stream: nothing waits for it."""
-        if stream.topic in self._running:
+        if self._running.get(stream.topic) is stream:
             return
         label = self._connection.label
         if self._rest is None:
             log.error("%s: %s: needs a REST snapshot, but there is no REST client", label, stream.topic)
             return
-        task = self._connection.spawn(self._fetch(stream, self._rest))
-        self._running[stream.topic] = task
-        task.add_done_callback(lambda _: self._running.pop(stream.topic, None))
+        self._running[stream.topic] = stream
+        self._connection.spawn(self._fetch(stream, self._rest))
 
     async def _fetch(self, stream: Stream, rest: Rest) -> None:
+        try:
+            await self._ask(stream, rest)
+        finally:
+            # Here, and not when the task is reaped: a book may ask again between the two.
+            if self._running.get(stream.topic) is stream:
+                del self._running[stream.topic]
+
+    async def _ask(self, stream: Stream, rest: Rest) -> None:
         label, tries = self._connection.label, 0
         while any(stream is each for each in self._connection.streams.values()):
             tries += 1
@@ -52,6 +59,9 @@ class Snapshots:
                 log.warning("%s: %s: snapshot: %s; asked again in %.1f s", label, stream.topic, error, wait_s)
             except ConnectorError as error:
                 log.warning("%s: %s: snapshot: %s; asked again in %.1f s", label, stream.topic, error, wait_s)
+            except Exception:
+                # A fault of the verbs; without another answer the book would never be true.
+                log.exception("%s: %s: snapshot: asked again in %.1f s", label, stream.topic, wait_s)
             await asyncio.sleep(wait_s)
 
     async def _is_done(self, stream: Stream, rest: Rest) -> bool:
@@ -67,4 +77,4 @@ class Snapshots:
         if link is None or link.session is None:
             return True  # lost in the meantime: the next socket asks anew
         action = link.session.pipeline.on_rest_answer(stream, body, connection.clock.time_ns())
-        return action != Action.NEED_SNAPSHOT
+        return action not in (Action.NEED_SNAPSHOT, Action.REFRESH)

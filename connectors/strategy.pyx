@@ -16,8 +16,8 @@ cdef class Strategy:
     """Base of all strategies. Callbacks are synchronous, called from the one chain that began at `recv`.
 
     Events and frames are views, valid during the callback; `.copy()` keeps an event, `bytes(...)` a payload.
-    An exception is isolated, counted and logged; N in a row (config: strategies[].max_errors) switch the
-    strategy off.
+    An exception is isolated, counted and logged; N in a row of one callback (config:
+    strategies[].max_errors) switch the strategy off.
     `Params`: a msgspec.Struct with the strategy's parameters and their defaults; the config's `params:`
     are decoded
     into it, strictly, before any socket opens.

@@ -152,6 +152,19 @@ def test_a_snapshot_of_the_stream_ends_a_gap():
     assert (sync.book.state, sync.book.epoch) == (BookState.LIVE, 2)
 
 
+def test_a_stream_whose_snapshot_never_comes_is_subscribed_anew_ever_more_slowly():
+    sync = sync_of("step")
+    asked = []
+    for number in range(1, 2000):
+        if sync.on_change(change(None, number + 1)) == Action.NEED_RESUBSCRIBE:
+            asked.append(number)
+            sync.on_resubscribed()
+
+    assert asked == [200, 600, 1400]
+    assert (sync.book.is_live, sync.book.bid_count) == (False, 0)
+    assert sync.on_change(snapshot(3000)) == Action.APPLIED
+
+
 def test_u_of_one_restarts_the_numbering():
     sync = sync_of("step")
     sync.on_change(snapshot(500))
@@ -284,6 +297,30 @@ def test_a_price_that_nears_the_snapshots_edge_asks_for_another_and_lives_on():
     assert [each.ids[1] for each in applied] == [8, 9]
     assert (sync.book.bids(), sync.book.epoch) == ([(97.0, 5.0), (96.0, 9.0)], 2)
     assert (sync.gaps, sync.failures, sync.on_change(change(10, 11))) == (0, 0, Action.APPLIED)
+
+
+FOUR = {"bids": [(100 - i, 1) for i in range(4)], "asks": [(101 + i, 1) for i in range(4)]}
+FALL = [((6, 6), [(100, 0), (99, 0)]), ((7, 7), [(98, 0)]), ((8, 9), [(97, 5)])]
+
+
+def test_a_price_that_fell_while_the_snapshot_was_out_asks_for_another():
+    sync = sync_of("range", "rest", snapshot_levels=4)
+    for ids, bids in FALL:
+        sync.on_change(change(*ids, bids=bids))
+
+    applied = sync.on_snapshot(snapshot(5, **FOUR))
+
+    assert (len(applied), sync.action, sync.refreshes) == (4, Action.REFRESH, 1)
+    assert sync.on_change(change(10, 10)) == Action.APPLIED
+
+
+def test_a_held_snapshot_that_is_too_short_already_asks_for_another():
+    sync = sync_of("range", "rest", snapshot_levels=4)
+    sync.on_snapshot(snapshot(5, **FOUR))
+
+    asked = sync.on_change(change(6, 6, bids=[(100, 0), (99, 0), (98, 0)]))
+
+    assert (asked, sync.book.state) == (Action.REFRESH, BookState.LIVE)
 
 
 def test_an_answer_older_than_the_book_leaves_it_alone():

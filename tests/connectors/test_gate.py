@@ -40,6 +40,28 @@ def test_numbering_that_began_anew_passes() -> None:
     assert passed(gate, [1, 2, 3]) == [1, 2, 3]
 
 
+def test_newer_quotes_of_a_venue_that_restarted_pass() -> None:
+    """Ids of a quiet book are small: they are not far below, but the venue's time says that they are new."""
+    gate = Gate()
+    for number in range(5000, 5100):
+        gate.offer(number, number * 1000)
+
+    gate.on_new_socket()
+
+    repeated = [gate.offer(number, number * 1000) for number in range(5000, 5100)]
+    anew = [gate.offer(number, 6_000_000 + number) for number in range(1, 200)]
+    assert (any(repeated), all(anew)) == (False, True)
+
+
+def test_the_same_id_with_a_later_time_is_a_repetition() -> None:
+    gate = Gate()
+    gate.offer(7, 1000)
+
+    gate.on_new_socket()
+
+    assert (gate.offer(7, 4000), gate.offer(8, 5000)) == (False, True)
+
+
 def test_late_id_passes_again_once_the_new_socket_has_moved_on() -> None:
     gate = Gate()
     passed(gate, [1, 2, 5])
