@@ -56,7 +56,7 @@ def _check_size(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: expected a number of bytes, got {value!r}")
     if not least <= value < 2**62:
-        raise ValueError(f"{name}: expected at least {least} bytes, got {value!r}")
+        raise ValueError(f"{name}: expected {least} to 2**62 - 1 bytes, got {value!r}")
 
 
 def get_logger(name: str | Logger | None, default: str) -> Logger:

@@ -38,6 +38,9 @@ cdef class FrameParser:
 
     def __cinit__(self, bint is_client=True, bint strict=True, Py_ssize_t max_frame_size=10 * 1024 * 1024,
                   uint8_t allowed_rsv=0):
+        if not 0 <= max_frame_size < 2**62:
+            # Sums with a header must not overflow; nothing else bounds the length that a peer announces.
+            raise ValueError(f"max_frame_size: expected 0 to 2**62 - 1 bytes, got {max_frame_size}")
         self._wants_mask = not is_client
         self._is_strict = strict
         self.max_frame_size = max_frame_size

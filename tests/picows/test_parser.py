@@ -300,6 +300,22 @@ def test_max_frame_size_holds_for_continuations():
     assert_refused(data, 1009, "max_frame_size", before=[(TEXT, b"x" * 10, False)], max_frame_size=10)
 
 
+@pytest.mark.parametrize("limit", [-1, 2**62, 2**63 - 1])
+def test_a_max_frame_size_that_sums_would_overflow_with_is_refused(limit):
+    with pytest.raises(ValueError, match="max_frame_size"):
+        FrameParser(max_frame_size=limit)
+
+
+@pytest.mark.parametrize("is_client", [True, False])
+def test_the_longest_frame_that_can_be_announced_is_waited_for(is_client):
+    parser = FrameParser(is_client=is_client, max_frame_size=2**62 - 1)
+    head = bytes([0x82, 127 if is_client else 255]) + (2**62 - 1).to_bytes(8, "big")
+    parser.feed(head + MASK * 100)
+
+    assert parser.next_frame() is None
+    assert parser.buffered_size <= 2**20
+
+
 def test_max_frame_size_does_not_hold_for_control_frames():
     assert_frames(frame(PING, bytes(125)), [(PING, bytes(125), True)], max_frame_size=10)
 
