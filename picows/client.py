@@ -223,6 +223,7 @@ class ClientRole:
         compression: PerMessageDeflate | None = None,
     ) -> None:
         key = make_key()
+        self._is_secure = url.is_secure
         self._request = build_request(url, key, headers)
         self.upgrade = ClientUpgrade(
             parse_request(self._request),
@@ -248,7 +249,11 @@ class ClientRole:
             self.opened_future.set_result((transport, listener))
 
     def end(self) -> WSHandshakeError:
-        return self.upgrade.end()
+        error = self.upgrade.end()
+        if self._is_secure or error.raw_header is not None:
+            return error
+        # What a server that expects TLS does with a request in the clear.
+        return WSHandshakeError(f"{error}; one that expects TLS is reached by wss://")
 
     def failed(self, error: BaseException) -> None:
         if not self.opened_future.done():

@@ -11,6 +11,7 @@ import picows
 from picows import WSCloseCode, WSMsgType, WSProtocolError
 from picows.stream.loopio import STREAMS
 
+from .interop_support import our_server
 from .wire_support import (
     CLOSE,
     CONTINUATION,
@@ -342,3 +343,9 @@ async def test_a_type_error_inside_a_factory_without_arguments_is_raised_as_it_i
         await connect(raw_listener.port, factory)
 
     await accepting
+
+
+async def test_plain_connection_to_a_tls_port_is_told_of_wss():
+    async with our_server(lambda request: Recorder(), is_secure=True) as port:
+        with pytest.raises(picows.WSHandshakeError, match=r"before it answered.*wss://"):
+            await picows.ws_connect(Recorder, f"ws://127.0.0.1:{port}/")
