@@ -37,8 +37,10 @@ cdef class Gate:
         return True
 
     cdef bint passes_at(self, int64_t number, int64_t exchange_ns) except -1:
-        """`passes`, for what has a time of the venue's too (0: none): a lower id that is newer begins a numbering
-        anew, as after a restart of the venue."""
+        """`passes`, for what has a time of the venue's too (0: none).
+
+        A lower id that is newer begins a numbering anew, as after a restart of the venue.
+        """
         cdef bint is_anew = (
             self._floor != INT64_MIN and self.seen is None and number < self.last_id
             and exchange_ns > self.newest_ns > 0 and not self._is_recent(number))
@@ -98,4 +100,6 @@ cdef class Gate:
 
     def offer(self, trade_id, int64_t exchange_ns=0):
         """Whether an event with this id (int or str) is new; it counts as delivered from now on."""
-        return self.passes_at(trade_id, exchange_ns) if isinstance(trade_id, int) else self.passes_text(trade_id)
+        if isinstance(trade_id, int):
+            return self.passes_at(trade_id, exchange_ns)
+        return self.passes_text(trade_id)
