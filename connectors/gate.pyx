@@ -3,6 +3,7 @@ from libc.stdint cimport INT64_MIN
 
 cdef int RECENT = 64
 cdef Py_ssize_t MAX_SEEN = 1_000_000
+cdef Py_ssize_t MAX_LAG = 10_000
 # A venue that starts its ids anew (a test network after a reset) is far below; it must not be taken for
 # old trades.
 cdef int64_t MAX_REPEAT = 10_000_000
@@ -29,9 +30,11 @@ cdef class Gate:
                 self.seen.add(number)
         if number > self.last_id:
             self.last_id = number
+            self._past = None
             # What follows is new: ids below the floor would be late ones, not repeated ones.
             self._floor = INT64_MIN
-        elif number <= self._floor and self._floor - number < MAX_REPEAT or self._is_recent(number):
+        elif (number <= self._floor and self._floor - number < MAX_REPEAT or self._is_recent(number)
+                or self._is_past(number)):
             return False
         self._remember(number)
         return True
@@ -59,10 +62,20 @@ cdef class Gate:
                 return False
             if len(self.seen) < MAX_SEEN:
                 self.seen.add(number)
-        if self._is_recent(number):
+        if self._is_recent(number) or self._is_past(number):
             return False
+        self._past_left -= 1
         self._remember(number)
         return True
+
+    cdef bint _is_past(self, int64_t number) except -1:
+        if self._past is None:
+            return False
+        if number in self._past:
+            return True
+        if self._past_left <= 0:
+            self._past = None
+        return False
 
     cdef bint _is_recent(self, int64_t number) noexcept:
         cdef int i
@@ -86,7 +99,9 @@ cdef class Gate:
         self.frames = set()
 
     def end_overlap(self):
-        """One socket is left."""
+        """One socket is left. It may lag behind the other one: what that has delivered is still to come."""
+        self._past = self.seen
+        self._past_left = (len(self.seen) if self.seen is not None else 0) + MAX_LAG
         self.seen = None
         self.frames = None
 
