@@ -12,7 +12,7 @@ cdef class Gate:
         int64_t[64] _recent
         int _at
         readonly set seen               # ids, while two sockets deliver; else None
-        set _past                       # ids of the overlap that ended, until the socket that stayed is beyond
+        set _past                       # ids of the overlap that ended, until the one left is beyond
         Py_ssize_t _past_left           # text ids have no order: so many pass before it is forgotten
         readonly set frames             # hashes of whole messages, while two sockets deliver; else None
 
