@@ -3,6 +3,7 @@ from libc.stdint cimport INT64_MIN
 
 cdef int RECENT = 64
 cdef Py_ssize_t MAX_SEEN = 1_000_000
+cdef Py_ssize_t MAX_LAG = 10_000
 # A venue that starts its ids anew (a test network after a reset) is far below; it must not be taken for
 # old trades.
 cdef int64_t MAX_REPEAT = 10_000_000
@@ -29,16 +30,20 @@ cdef class Gate:
                 self.seen.add(number)
         if number > self.last_id:
             self.last_id = number
+            self._past = None
             # What follows is new: ids below the floor would be late ones, not repeated ones.
             self._floor = INT64_MIN
-        elif number <= self._floor and self._floor - number < MAX_REPEAT or self._is_recent(number):
+        elif (number <= self._floor and self._floor - number < MAX_REPEAT or self._is_recent(number)
+                or self._is_past(number)):
             return False
         self._remember(number)
         return True
 
     cdef bint passes_at(self, int64_t number, int64_t exchange_ns) except -1:
-        """`passes`, for what has a time of the venue's too (0: none): a lower id that is newer begins a numbering
-        anew, as after a restart of the venue."""
+        """`passes`, for what has a time of the venue's too (0: none).
+
+        A lower id that is newer begins a numbering anew, as after a restart of the venue.
+        """
         cdef bint is_anew = (
             self._floor != INT64_MIN and self.seen is None and number < self.last_id
             and exchange_ns > self.newest_ns > 0 and not self._is_recent(number))
@@ -57,10 +62,20 @@ cdef class Gate:
                 return False
             if len(self.seen) < MAX_SEEN:
                 self.seen.add(number)
-        if self._is_recent(number):
+        if self._is_recent(number) or self._is_past(number):
             return False
+        self._past_left -= 1
         self._remember(number)
         return True
+
+    cdef bint _is_past(self, int64_t number) except -1:
+        if self._past is None:
+            return False
+        if number in self._past:
+            return True
+        if self._past_left <= 0:
+            self._past = None
+        return False
 
     cdef bint _is_recent(self, int64_t number) noexcept:
         cdef int i
@@ -84,7 +99,9 @@ cdef class Gate:
         self.frames = set()
 
     def end_overlap(self):
-        """One socket is left."""
+        """One socket is left. It may lag behind the other one: what that has delivered is still to come."""
+        self._past = self.seen
+        self._past_left = (len(self.seen) if self.seen is not None else 0) + MAX_LAG
         self.seen = None
         self.frames = None
 
@@ -98,4 +115,6 @@ cdef class Gate:
 
     def offer(self, trade_id, int64_t exchange_ns=0):
         """Whether an event with this id (int or str) is new; it counts as delivered from now on."""
-        return self.passes_at(trade_id, exchange_ns) if isinstance(trade_id, int) else self.passes_text(trade_id)
+        if isinstance(trade_id, int):
+            return self.passes_at(trade_id, exchange_ns)
+        return self.passes_text(trade_id)

@@ -23,6 +23,7 @@ cdef class Entry:
         readonly int64_t last_ns        # monotonic, of the last of them; 0: none
         readonly bint is_awaited        # tell the owner of the next message
         readonly bint is_muted          # another socket delivers this stream now
+        bint is_catching_up             # taken over, and not yet beyond what the other socket has applied
         # payloads kept back until this socket takes over; None: deliver at once
         readonly list held
         # Entry: other kinds in the same messages (ticker and funding); or None

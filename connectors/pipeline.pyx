@@ -111,6 +111,7 @@ cdef class Pipeline(Intake):
         if entry is None or entry.held is None:
             return
         held, entry.held = entry.held, None
+        entry.is_catching_up = True
         self._held_count -= 1
         self.recv_ns = recv_ns
         self._is_taking_over = True
@@ -316,9 +317,12 @@ cdef class Pipeline(Intake):
         cdef int action
         if entry.sync is None:
             return
-        if self._is_taking_over and change.is_snapshot and entry.sync.covers(change):
-            # The other socket kept this book true: its chain goes on, no reset is needed.
-            return
+        if entry.is_catching_up:
+            # The other socket kept this book true: its chain goes on, no reset is needed. This socket may
+            # lag, and not every rule can tell a lower id from a numbering that began anew.
+            if entry.sync.covers(change):
+                return
+            entry.is_catching_up = False
         action = entry.sync.on_change(change)
         if action == ACTION_APPLIED:
             self._deliver_book(entry.sync.book, change)

@@ -47,11 +47,20 @@ class Report(Protocol):
         ...
 
 
+class _Formatter(logging.Formatter):
+    """Our own messages quote what venues sent: control characters in them must not forge lines or drive the
+    terminal. Strategies may log what they like; tracebacks keep their lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        text = record.message
+        if record.name.partition(".")[0] in ("connectors", "picows") and not text.isprintable():
+            record.message = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+        return super().formatMessage(record)
+
+
 def formatter() -> logging.Formatter:
     """2026-01-31T12:00:00.123Z WARNING connectors.session: text"""
-    made = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
+    made = _Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     made.converter = time.gmtime
     return made
 

@@ -80,6 +80,22 @@ def test_nothing_passes_twice_while_two_sockets_deliver(ids: list[int]) -> None:
     assert sorted(out) == sorted(set(ids))
 
 
+@pytest.mark.parametrize("make", [int, str])
+def test_what_the_socket_that_stayed_still_repeats_does_not_pass(make: type[int | str]) -> None:
+    """It lags by more than the gate remembers of a single socket."""
+    gate = Gate()
+    gate.offer(make(1))
+    gate.begin_overlap()
+    for number in range(2, 500):
+        assert gate.offer(make(number))
+
+    gate.end_overlap()
+
+    repeated = [gate.offer(make(number)) for number in range(2, 500)]
+    anew = [gate.offer(make(number)) for number in range(500, 600)]
+    assert (any(repeated), all(anew)) == (False, True)
+
+
 def test_messages_are_known_while_two_sockets_deliver_only() -> None:
     gate = Gate()
 
