@@ -106,6 +106,10 @@ def run_job(job: Job, loop: str, sides: dict[str, Side], settings: dict[str, Any
     )
 
 
+# The worker waits for the peer and the peer for the worker: one processor is enough, and steadier.
+TAKE_TURNS = ("echo", "send")
+
+
 def run_all(options: argparse.Namespace, sides: dict[str, Side], results: Results) -> int:
     """Number of rows that failed. What is measured is written at once: a long run may be interrupted."""
     failed = 0
@@ -118,6 +122,7 @@ def run_all(options: argparse.Namespace, sides: dict[str, Side], results: Result
                 if job.needs_tls and not peer.has_tls:
                     print(f"{loop:<8} {job.title:<36} skipped: the peer was built without OpenSSL")
                     continue
+                peer.stay(with_worker=job.run["kind"] in TAKE_TURNS)
                 try:
                     row = run_job(scaled(job, options.scale), loop, sides, settings, options)
                 except RunFailed as error:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 WORKER = Path(__file__).resolve().parents[1] / "worker"
+
+
+def keep_on(pid: int, which: Callable[[set[int]], int]) -> None:
+    """One processor for a process: min is the workers'.
+
+    A wake-up across processors costs several of one's own, and the scheduler's choice would be the result.
+    """
+    os.sched_setaffinity(pid, {which(os.sched_getaffinity(0))})
 
 
 class RunFailed(Exception):
@@ -37,6 +45,10 @@ class Peer:
         assert self._process.stdout is not None
         self.ports = [int(word) for word in self._process.stdout.readline().split()]
 
+    def stay(self, with_worker: bool) -> None:
+        """On the processor of the workers, or on another."""
+        keep_on(self._process.pid, min if with_worker else max)
+
     @property
     def has_tls(self) -> bool:
         return self.ports[1] != 0
@@ -60,6 +72,7 @@ class Worker:
             text=True,
             env=environment,
         )
+        keep_on(self._process.pid, min)
         self.identity = self._read()
 
     def _read(self) -> dict[str, Any]:

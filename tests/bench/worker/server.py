@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 from typing import Any
 
@@ -13,6 +14,11 @@ from marks import Marks, memory_kib
 from picows import WSListener, ws_create_server
 
 WAIT_S = 60
+
+
+def keep_apart(pid: int) -> None:
+    """The runner's last processor for the peer; this process has the first."""
+    os.sched_setaffinity(pid, {max(os.sched_getaffinity(os.getppid()))})
 
 
 class Crowd:
@@ -82,6 +88,7 @@ async def server(target: Target, size: int, count: int, *, connections: int) -> 
     tls = ["tls"] if target.tls else []
     command = [target.peer, "load", port, str(connections), str(warm_up + count), str(size), *tls]
     load = await asyncio.create_subprocess_exec(*command)
+    keep_apart(load.pid)
     if status := await asyncio.wait_for(load.wait(), WAIT_S):
         raise ConnectionError(f"the peer ended with status {status}")
     await asyncio.wait_for(tally.marks.ended, WAIT_S)
@@ -105,6 +112,7 @@ async def server_memory(target: Target, connections: int) -> dict[str, float]:
         command = [target.peer, "idle", port, str(more), *tls]
         pipe = subprocess.PIPE
         peer = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        keep_apart(peer.pid)
         peers.append(peer)
         assert peer.stdout is not None
         if await asyncio.wait_for(peer.stdout.readline(), WAIT_S) != b"ready\n":
