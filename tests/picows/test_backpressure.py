@@ -10,7 +10,7 @@ from picows import WSCloseCode, WSMsgType
 
 from .conftest import gone
 from .ws_frames import BINARY, CLOSE, PING, PONG, TEXT
-from .ws_listeners import Recorder
+from .ws_listeners import Recorder, SendsWhenPaused
 from .ws_peers import WAIT_S
 
 SIZES = [0, 125, 126, 65_535, 65_536, 300_000, 5_000_000]
@@ -115,12 +115,7 @@ async def test_a_producer_that_pauses_keeps_the_queue_bounded(open_end, exact_qu
 
 
 async def test_a_close_notify_that_fills_the_queue_costs_nothing_that_is_queued(open_end, exact_queue):
-    class SendsWhenPaused(Recorder):
-        def pause_writing(self):
-            super().pause_writing()
-            self.transport.send(WSMsgType.TEXT, b"too late")
-
-    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    end = await open_end(SendsWhenPaused(b"too late"), receive_buffer=4096)
     stream = end.transport.underlying_transport
     stream.set_write_buffer_limits(high=1 << 30)
     while not stream.get_write_buffer_size():
@@ -140,12 +135,7 @@ async def test_a_close_notify_that_fills_the_queue_costs_nothing_that_is_queued(
 async def test_pause_writing_sends_nothing_behind_a_close_frame(open_end, exact_queue):
     """RFC 6455 5.5.1."""
 
-    class SendsWhenPaused(Recorder):
-        def pause_writing(self):
-            super().pause_writing()
-            self.transport.send(WSMsgType.TEXT, b"too late")
-
-    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    end = await open_end(SendsWhenPaused(b"too late"), receive_buffer=4096)
     stream = end.transport.underlying_transport
     stream.set_write_buffer_limits(high=1 << 30)
     while not stream.get_write_buffer_size():

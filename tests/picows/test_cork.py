@@ -11,7 +11,7 @@ from picows.stream.loopio import STREAMS
 
 from .conftest import gone
 from .ws_frames import BINARY, CLOSE, PING, PONG, TEXT
-from .ws_listeners import Recorder
+from .ws_listeners import Recorder, SendsWhenPaused
 from .ws_peers import WAIT_S
 
 pytestmark = pytest.mark.skipif(
@@ -221,12 +221,7 @@ async def test_an_automatic_pong_waits_for_the_end_of_the_cork(open_end):
 
 
 async def test_pause_writing_is_called_when_a_cork_lets_go_and_may_send(open_end, exact_queue):
-    class SendsWhenPaused(Recorder):
-        def pause_writing(self):
-            super().pause_writing()
-            self.transport.send(WSMsgType.TEXT, b"from pause_writing")
-
-    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    end = await open_end(SendsWhenPaused(b"from pause_writing"), receive_buffer=4096)
     end.transport.underlying_transport.set_write_buffer_limits(high=0)
     count = 0
 
@@ -243,12 +238,7 @@ async def test_pause_writing_is_called_when_a_cork_lets_go_and_may_send(open_end
 
 
 async def test_a_frame_that_overfills_a_cork_goes_in_front_of_what_pause_writing_sends(open_end, exact_queue):
-    class SendsWhenPaused(Recorder):
-        def pause_writing(self):
-            super().pause_writing()
-            self.transport.send(WSMsgType.TEXT, b"from pause_writing")
-
-    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    end = await open_end(SendsWhenPaused(b"from pause_writing"), receive_buffer=4096)
     end.transport.underlying_transport.set_write_buffer_limits(high=0)
     sent = []
 
@@ -318,12 +308,7 @@ async def test_a_send_that_makes_a_full_cork_let_go_is_not_mixed_with_one_from_p
 ):
     """The frame under way lies in scratch memory that pause_writing's send takes for its own."""
 
-    class SendsWhenPaused(Recorder):
-        def pause_writing(self):
-            super().pause_writing()
-            self.transport.send(WSMsgType.TEXT, b"from pause_writing")
-
-    end = await open_end(SendsWhenPaused(), receive_buffer=4096)
+    end = await open_end(SendsWhenPaused(b"from pause_writing"), receive_buffer=4096)
     end.transport.underlying_transport.set_write_buffer_limits(high=0)
     sent = []
 

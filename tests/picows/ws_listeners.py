@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from picows import WSListener
+from picows import WSListener, WSMsgType
 
 from .ws_peers import WAIT_S
 
@@ -74,6 +74,18 @@ class Echo(Recorder):
             transport.disconnect()
         else:
             transport.send(frame.msg_type, frame.get_payload_as_memoryview(), frame.fin)
+
+
+class SendsWhenPaused(Recorder):
+    """Sends `payload` as TEXT from pause_writing, each time."""
+
+    def __init__(self, payload):
+        super().__init__()
+        self._payload = payload
+
+    def pause_writing(self):
+        super().pause_writing()
+        self.transport.send(WSMsgType.TEXT, self._payload)
 
 
 class Raising(Recorder):
